@@ -1,0 +1,3 @@
+"""mcisd: the multi-cloud daemon."""
+
+__version__ = "0.1.0"

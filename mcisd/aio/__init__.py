@@ -1,0 +1,1 @@
+"""Time and tasks: the only home of raw asyncio primitives."""

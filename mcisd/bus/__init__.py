@@ -1,0 +1,1 @@
+"""Move: the bus that everything that happens passes."""

@@ -1,0 +1,1 @@
+"""Talk to clouds: one folder per cloud, one gate (calls.py) all calls pass."""

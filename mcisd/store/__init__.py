@@ -1,0 +1,1 @@
+"""Keep: metadata (rows with versions, events) and time series (columns)."""
