@@ -26,3 +26,19 @@ def vm_subject(ns: str, mcis: str, vm: str) -> str:
 
 def mcis_subject(ns: str, mcis: str) -> str:
     return f"ns/{ns}/infra/{mcis}"
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """What a subject path names; empty where it says nothing."""
+
+    ns: str = ""
+    mcis: str = ""
+    vm: str = ""
+
+
+def locate(subject: str) -> Place:
+    """The parts of a subject path."""
+    parts = subject.split("/")
+    named = dict(zip(parts[::2], parts[1::2], strict=False))
+    return Place(named.get("ns", ""), named.get("infra", ""), named.get("vm", ""))

@@ -157,11 +157,12 @@ class Vm(Record):
     """One VM: what is wanted (``goal``, ``pending``), what was seen last (``state``, ``cloud_id``, addresses).
 
     ``uid`` is the idempotency token of its creation and its name at the cloud. ``pending`` is the action an operation
-    has asked for and that is not finished yet; ``acted`` says that the cloud has accepted it.
+    has asked for and that is not finished yet; ``acted`` says that the cloud has accepted it; ``dirty`` is true while
+    something is pending. A ``disposable`` VM's row goes when the VM is gone; it was replaced by another one.
     """
 
     table: ClassVar[str] = "vm"
-    columns: ClassVar[tuple[str, ...]] = ("mcis", "ns", "name", "connection", "state", "operation", "dirty")
+    columns: ClassVar[tuple[str, ...]] = ("mcis", "ns", "name", "connection", "state", "operation", "dirty", "agent")
     unique: ClassVar[tuple[tuple[str, ...], ...]] = (("mcis", "name"),)
 
     mcis: str
@@ -186,6 +187,8 @@ class Vm(Record):
     acted: bool = False
     operation: str = ""
     dirty: bool = True
+    disposable: bool = False
+    retries: int = 0
     attempts: int = 0
     next_try_at: float = 0.0
     error_code: str = ""

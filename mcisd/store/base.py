@@ -15,11 +15,12 @@ Where = str | int | bool | float | None | Sequence[str]
 class Transaction(Protocol):
     """All or nothing. Serializable against other transactions of the same store."""
 
-    async def get(self, kind: type[R], uid: str) -> R | None: ...
+    async def get(self, kind: type[R], uid: str, /) -> R | None: ...
 
     async def find(
         self,
         kind: type[R],
+        /,
         *,
         order: str = "created_at",
         descending: bool = False,
@@ -28,12 +29,13 @@ class Transaction(Protocol):
     ) -> list[R]:
         """Rows whose columns fit ``where`` (only names in ``kind.columns``, ``uid`` and ``created_at``)."""
 
-    async def first(self, kind: type[R], **where: Where) -> R | None: ...
+    async def first(self, kind: type[R], /, **where: Where) -> R | None: ...
 
-    async def count(self, kind: type[R], **where: Where) -> int: ...
+    async def count(self, kind: type[R], /, **where: Where) -> int: ...
 
     async def insert(self, record: R) -> R:
-        """The row with version 1, ``created_at`` set if it was 0; ConflictError if uid or a unique combination is taken."""
+        """The row with version 1, ``created_at`` set if it was 0; ConflictError if the uid or a unique combination is
+        taken."""
 
     async def update(self, record: R) -> R:
         """Replace the row read at ``record.version``; returns it with the next version; StaleError if it changed."""

@@ -40,3 +40,7 @@ class Problem(Model):
 
 class Empty(Model):
     """Done; there is nothing to tell."""
+
+
+class LinkInfo(Model):
+    url: str

@@ -1,0 +1,1 @@
+"""One file per metric group: kernel text in, rows of floats out."""

@@ -1,0 +1,24 @@
+"""When to measure: wall clock in, next tick out. Each VM has its own phase, so that agents do not speak at once."""
+
+import binascii
+
+
+class Schedule:
+    """Ticks at ``phase + n * interval`` of the wall clock, waited for on the monotonic clock."""
+
+    def __init__(self, vm: "str", interval_ms: "int") -> "None":
+        self._seed = binascii.crc32(vm.encode())
+        self.set_interval(interval_ms)
+
+    def set_interval(self, interval_ms: "int") -> "None":
+        """Take another interval; the phase follows from the VM's name."""
+        self.interval_ms = interval_ms
+        self.phase_ms = self._seed % interval_ms
+
+    def wait_ms(self, wall_ms: "float") -> "float":
+        """Milliseconds from wall-clock time ``wall_ms`` to the next tick.
+
+        A tick that fires a little early belongs to the slot it was meant for, so the next one is a whole interval on.
+        """
+        slot = (wall_ms - self.phase_ms + self.interval_ms / 8.0) // self.interval_ms
+        return (slot + 1) * self.interval_ms + self.phase_ms - wall_ms

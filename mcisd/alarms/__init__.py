@@ -1,0 +1,1 @@
+"""Judge and tell: metric frames come in, state changes and messages go out."""

@@ -1,0 +1,244 @@
+"""The embedded bus: messages go in, every group reads them in order, nothing leaves the process.
+
+One partition per topic. A plain topic is a ring: what a durable group has not committed stays (publishing waits when
+the ring is full of it), what only slow non-durable groups still want is dropped, oldest first, and counted. Once a
+durable group is there, messages that every group is done with are let go early, to save memory. A compacted topic
+keeps the newest message per key and never waits.
+"""
+
+from collections.abc import Callable, Iterable
+from contextlib import suppress
+
+from mcisd.aio.queue import BoundedQueue, QueueClosedError
+from mcisd.bus.base import Delivery, SafeCallback, Topic
+from mcisd.bus.log import CompactedLog, Log, RingLog
+from mcisd.bus.topics import ALL
+from mcisd.model.errors import BusError, InputError
+
+PARTITION = 0
+
+
+def _ring(bell: BoundedQueue[None]) -> None:
+    """Wake whoever waits on the bell, now or at the next look; a bell that was closed meanwhile needs no waking."""
+    with suppress(QueueClosedError):
+        bell.offer(None)
+
+
+class _Group:
+    """A consumer group: how far it has committed, and its consumers in the order in which they joined."""
+
+    def __init__(self, name: str, durable: bool, committed: int) -> None:
+        self.name = name
+        self.durable = durable
+        self.committed = committed
+        self.remembered = durable
+        self.members: list[MemorySubscription] = []
+
+    @property
+    def needs(self) -> int | None:
+        """The smallest offset it may still read; None where nobody reads."""
+        if self.durable:
+            return self.committed + 1
+        return self.members[0].position if self.members else None
+
+
+class MemorySubscription:
+    """One consumer. The partition belongs to the group's eldest consumer; the others stand by until it closes."""
+
+    def __init__(self, topic: "_TopicState", group: _Group) -> None:
+        self._topic = topic
+        self._group = group
+        self._closed = False
+        self.bell: BoundedQueue[None] = BoundedQueue(1)
+        self.position = group.committed + 1
+
+    async def fetch(self, most: int = 1000) -> list[Delivery]:
+        """At least one and at most ``most`` messages in order; BusError("closed") once this or the bus is closed."""
+        while True:
+            if self._closed:
+                raise BusError("closed")
+            if self._group.members[0] is self:
+                found = self._topic.read(self, most)
+                if found:
+                    return found
+            try:
+                await self.bell.get()
+            except QueueClosedError:
+                raise BusError("closed") from None
+
+    async def commit(self, positions: dict[int, int]) -> None:
+        """Done with everything up to and including the offset; smaller than before changes nothing."""
+        if self._closed:
+            raise BusError("closed")
+        offset = positions.get(PARTITION)
+        if offset is not None:
+            self._topic.commit(self._group, offset)
+
+    async def close(self) -> None:
+        """Leave the group; the next consumer goes on behind the last commit."""
+        if not self._closed:
+            self.shut()
+            self._topic.leave(self._group, self)
+
+    def shut(self) -> None:
+        self._closed = True
+        self.bell.close()
+
+
+class _TopicState:
+    """The log of one topic, its groups, and who wants to know what is safe."""
+
+    def __init__(self, topic: Topic) -> None:
+        self.topic = topic
+        self.log: Log = CompactedLog(topic.name, topic.size) if topic.compacted else RingLog(topic.name, topic.size)
+        self.groups: dict[str, _Group] = {}
+        self.callbacks: list[SafeCallback] = []
+        self.dropped: dict[str, int] = {}
+        self.room: BoundedQueue[None] = BoundedQueue(1)
+        self._safe = -1
+
+    # --- writing
+
+    def full(self) -> bool:
+        """A durable group still needs the oldest message of a log without a free place."""
+        if not self.log.full:
+            return False
+        needs = self._durable_needs()
+        return needs is not None and needs <= self.log.first
+
+    def append(self, key: str, value: bytes, headers: dict[str, str]) -> int:
+        """Put the message into the log, which has room; the oldest goes where only slow readers still want it."""
+        if self.log.full:
+            self._drop_oldest()
+        offset = self.log.append(key, value, headers)
+        for group in self.groups.values():
+            if group.members:
+                _ring(group.members[0].bell)
+        self._advance()
+        return offset
+
+    def _drop_oldest(self) -> None:
+        for group in self.groups.values():
+            needs = group.needs
+            if not group.durable and needs is not None and needs <= self.log.first:
+                self.dropped[group.name] = self.dropped.get(group.name, 0) + 1
+                group.members[0].position = self.log.first + 1
+        self.log.drop_first()
+
+    # --- reading
+
+    def join(self, name: str, durable: bool, from_start: bool) -> MemorySubscription:
+        group = self.groups.get(name)
+        if group is None:
+            group = self.groups[name] = _Group(name, durable, (self.log.first if from_start else self.log.next) - 1)
+        elif group.durable != durable:
+            raise InputError(
+                f"group {name!r} of topic {self.topic.name!r} is {'' if group.durable else 'not '}durable",
+                field="durable",
+                remedy="subscribe all consumers of a group alike",
+            )
+        member = MemorySubscription(self, group)
+        missed = self.log.first - member.position
+        if missed > 0 and not durable and not group.members and not self.topic.compacted:
+            self.dropped[name] = self.dropped.get(name, 0) + missed
+        group.members.append(member)
+        return member
+
+    def read(self, member: MemorySubscription, most: int) -> list[Delivery]:
+        found = self.log.read(member.position, most)
+        if found:
+            member.position = found[-1].offset + 1
+        return found
+
+    def commit(self, group: _Group, offset: int) -> None:
+        offset = min(offset, self.log.next - 1)
+        if offset <= group.committed:
+            return
+        group.committed = offset
+        group.remembered = True
+        self._advance()
+
+    def leave(self, group: _Group, member: MemorySubscription) -> None:
+        group.members.remove(member)
+        if group.members:
+            heir = group.members[0]
+            heir.position = group.committed + 1
+            _ring(heir.bell)
+        elif not group.remembered:
+            del self.groups[group.name]
+
+    # --- letting go
+
+    def _durable_needs(self) -> int | None:
+        return min((g.committed + 1 for g in self.groups.values() if g.durable), default=None)
+
+    def _advance(self) -> None:
+        """After an append or a commit: tell what became safe, free what nobody needs, wake a waiting publisher."""
+        durable = self._durable_needs()
+        safe = self.log.next - 1 if durable is None or self.topic.compacted else durable - 1
+        if safe > self._safe:
+            self._safe = safe
+            for callback in list(self.callbacks):
+                callback(PARTITION, safe)
+        if durable is not None and not self.topic.compacted:
+            self.log.release(min(n for g in self.groups.values() if (n := g.needs) is not None))
+        if not self.full():
+            _ring(self.room)
+
+    def close(self) -> None:
+        self.room.close()
+        for group in self.groups.values():
+            for member in group.members:
+                member.shut()
+
+
+class MemoryBus:
+    """The bus of a daemon that is one process. Implements ``bus.base.Bus``."""
+
+    def __init__(self, topics: Iterable[Topic] = ALL) -> None:
+        self._topics = {topic.name: _TopicState(topic) for topic in topics}
+        self._closed = False
+
+    async def publish(
+        self, topic: str, key: str, value: bytes, headers: dict[str, str] | None = None
+    ) -> tuple[int, int]:
+        """Append; returns ``(0, offset)``. Waits while a durable group holds the whole log."""
+        state = self._state(topic)
+        while state.full():
+            try:
+                await state.room.get()
+            except QueueClosedError:
+                raise BusError("closed") from None
+        if self._closed:
+            raise BusError("closed")
+        return PARTITION, state.append(key, value, headers or {})
+
+    def subscribe(
+        self, topic: str, group: str, *, durable: bool = False, from_start: bool = False
+    ) -> MemorySubscription:
+        """Join a group; one that is new begins behind the newest message, or ``from_start`` with the oldest kept."""
+        if self._closed:
+            raise BusError("closed")
+        return self._state(topic).join(group, durable, from_start)
+
+    def on_safe(self, topic: str, callback: SafeCallback) -> Callable[[], None]:
+        """Call back when every durable group has committed; at once on publishing where there is none."""
+        callbacks = self._state(topic).callbacks
+        callbacks.append(callback)
+        return lambda: callbacks.remove(callback) if callback in callbacks else None
+
+    def dropped(self) -> dict[tuple[str, str], int]:
+        """Messages lost to slow non-durable groups: ``(topic, group)`` → count."""
+        return {(name, group): n for name, state in self._topics.items() for group, n in state.dropped.items()}
+
+    async def close(self) -> None:
+        """Wake everybody who waits with BusError("closed"); what was not read is gone."""
+        self._closed = True
+        for state in self._topics.values():
+            state.close()
+
+    def _state(self, topic: str) -> _TopicState:
+        try:
+            return self._topics[topic]
+        except KeyError:
+            raise InputError(f"no topic {topic!r}", field="topic", remedy="declare it in bus/topics.py") from None

@@ -1,0 +1,1 @@
+"""The commands of `mcis`, by what they are about. Each module lists its own in COMMANDS."""

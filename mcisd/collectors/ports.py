@@ -1,0 +1,48 @@
+"""What the collectors need of others: the bus and the series store, as far as they use them."""
+
+from collections.abc import Callable, Sequence
+from typing import Protocol
+
+from mcisd.collectors.windows import WindowBlock
+
+
+class Message(Protocol):
+    """One message of the bus."""
+
+    @property
+    def partition(self) -> int: ...
+    @property
+    def offset(self) -> int: ...
+    @property
+    def key(self) -> str: ...
+    @property
+    def value(self) -> bytes: ...
+
+
+class FrameSubscription(Protocol):
+    """One consumer of a group."""
+
+    async def fetch(self, most: int = 1000) -> Sequence[Message]: ...
+    async def commit(self, positions: dict[int, int]) -> None: ...
+    async def close(self) -> None: ...
+
+
+class FrameBus(Protocol):
+    """The bus as the collectors use it; ``bus.base.Bus`` fits."""
+
+    async def publish(
+        self, topic: str, key: str, value: bytes, headers: dict[str, str] | None = None
+    ) -> tuple[int, int]: ...
+
+    def subscribe(
+        self, topic: str, group: str, *, durable: bool = False, from_start: bool = False
+    ) -> FrameSubscription: ...
+
+    def on_safe(self, topic: str, callback: Callable[[int, int], None]) -> Callable[[], None]: ...
+
+
+class WindowStore(Protocol):
+    """Where windows go; ``store.series.base.SeriesStore.write`` behind an adapter."""
+
+    async def write(self, blocks: list[WindowBlock]) -> int:
+        """Durable when it returns; the number of rows written. StoreError if it could not."""

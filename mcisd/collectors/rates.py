@@ -1,0 +1,67 @@
+"""Rates of counters: two frames of a VM in, per-second values out, as extra columns behind the measured ones. Pure.
+
+A counter that went back means that the host or the agent started anew: how much was counted in between is not known,
+so the rate is "not measured" (NaN) for that tick, never a guess. The same holds for frames that lie too close
+together or too far apart, which is what a clock that jumps looks like.
+"""
+
+from dataclasses import replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mcisd.model.samples import COUNTER, RATE, Column, Schema
+
+F64 = NDArray[np.float64]
+MOST_MS = 60_000
+
+
+def per_second(previous: F64, current: F64, elapsed_ms: int, interval_ms: int = 0) -> F64:
+    """Increase per second of each counter; NaN where it cannot be known. Never negative.
+
+    Less than half the interval between two frames is not believed, nor is more than a minute (or two intervals).
+    """
+    if not max(1, interval_ms // 2) <= elapsed_ms <= max(MOST_MS, 2 * interval_ms):
+        return np.full(current.shape, np.nan)
+    with np.errstate(invalid="ignore", over="ignore"):
+        rate = (current - previous) * (1000.0 / elapsed_ms)
+        return np.where(np.isfinite(rate) & (rate >= 0), rate, np.nan)
+
+
+class RatedSchema:
+    """A schema as measured, and the one with the rates of its counters appended."""
+
+    def __init__(self, measured: Schema) -> None:
+        self.measured = measured
+        names = {(c.measurement, c.field, c.tags) for c in measured.columns}
+        rated = [(i, _rate_of(c)) for i, c in enumerate(measured.columns) if c.kind == COUNTER]
+        rated = [(i, c) for i, c in rated if (c.measurement, c.field, c.tags) not in names]
+        self.counters = np.array([i for i, _ in rated], dtype=np.intp)
+        self.full = Schema.of(measured.columns + tuple(c for _, c in rated)) if rated else measured
+        self.width = len(measured.columns)
+
+
+class Rates:
+    """The last counters of one VM that is measured every ``interval_ms``, as far as one knows."""
+
+    def __init__(self, interval_ms: int = 0) -> None:
+        self.interval_ms = interval_ms
+        self._schema = b""
+        self._time = 0
+        self._counters: F64 = np.empty(0)
+
+    def extend(self, schema: RatedSchema, time_ms: int, columns: bytes) -> bytes:
+        """The columns of a frame with its rates appended; the first frame of a schema has none."""
+        if not schema.counters.size:
+            return columns
+        counters: F64 = np.frombuffer(columns, "<f8")[schema.counters]
+        if schema.measured.key == self._schema:
+            rates = per_second(self._counters, counters, time_ms - self._time, self.interval_ms)
+        else:
+            rates = np.full(counters.shape, np.nan)
+        self._schema, self._time, self._counters = schema.measured.key, time_ms, counters
+        return columns + rates.astype("<f8", copy=False).tobytes()
+
+
+def _rate_of(column: Column) -> Column:
+    return replace(column, field=column.field + "_rate", kind=RATE)

@@ -1,0 +1,99 @@
+"""Frames of windows in, window statistics out: one numpy pass over all windows that share a schema. Pure."""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mcisd.model.samples import FRAME_HEAD, Column, Schema, frame_head
+
+F64 = NDArray[np.float64]
+I64 = NDArray[np.int64]
+_HEAD_CELLS = FRAME_HEAD.size // 8
+
+
+@dataclass(slots=True)
+class WindowBlock:
+    """Windows of one schema: ``vms[i]`` is the VM of row i, ``starts_ms[i]`` its window; statistics are (row, column).
+
+    NaN average with count 0 means the series had no sample in that window.
+    """
+
+    columns: tuple[Column, ...]
+    width_ms: int
+    vms: list[str]
+    starts_ms: I64
+    avg: F64
+    min: F64
+    max: F64
+    last: F64
+    count: I64
+
+
+@dataclass(frozen=True, slots=True)
+class FrameWindow:
+    """All bus frames of one VM in one window, in order. ``schema`` is their schema's key, None if they have several."""
+
+    vm: str
+    start_ms: int
+    schema: bytes | None
+    frames: Sequence[bytes]
+
+
+def summarise(windows: Iterable[FrameWindow], schemas: Mapping[bytes, Schema], width_ms: int) -> Iterator[WindowBlock]:
+    """One block per schema, and one per window whose VM changed its schema within it. KeyError on unknown schemas."""
+    alike: dict[bytes, list[FrameWindow]] = {}
+    for window in windows:
+        if window.schema is None:
+            columns, table = _united(window.frames, schemas)
+            yield _block(columns, width_ms, [window], table)
+        else:
+            alike.setdefault(window.schema, []).append(window)
+    for key, group in alike.items():
+        columns = schemas[key].columns
+        yield _block(columns, width_ms, group, _table([f for w in group for f in w.frames], len(columns)))
+
+
+def statistics(table: F64, firsts: I64) -> tuple[F64, F64, F64, F64, I64]:
+    """``(avg, min, max, last, count)`` of groups of rows that begin at ``firsts``; what is not finite was not measured.
+
+    ``table`` is (frame, column); the results are (group, column), NaN where a group has no value.
+    """
+    valid = np.isfinite(table)
+    values = np.where(valid, table, np.nan)
+    count = np.add.reduceat(valid, firsts, axis=0, dtype=np.int64)
+    with np.errstate(invalid="ignore", divide="ignore", over="ignore"):
+        avg = np.add.reduceat(np.where(valid, table, 0.0), firsts, axis=0) / count
+        low = np.fmin.reduceat(values, firsts, axis=0)
+        high = np.fmax.reduceat(values, firsts, axis=0)
+    newest = np.maximum.reduceat(np.where(valid, np.arange(len(table))[:, None], 0), firsts, axis=0)
+    last = np.take_along_axis(values, newest, axis=0)
+    last[count == 0] = np.nan
+    return avg, low, high, last, count
+
+
+def _block(columns: tuple[Column, ...], width_ms: int, windows: list[FrameWindow], table: F64) -> WindowBlock:
+    firsts = np.cumsum([0, *(len(w.frames) for w in windows[:-1])], dtype=np.int64)
+    starts = np.array([w.start_ms for w in windows], dtype=np.int64)
+    return WindowBlock(columns, width_ms, [w.vm for w in windows], starts, *statistics(table, firsts))
+
+
+def _table(frames: Sequence[bytes], columns: int) -> F64:
+    """The columns of frames as (frame, column): heads are a whole number of cells, so one view cuts them all off."""
+    cells: F64 = np.frombuffer(b"".join(frames), "<f8").reshape(len(frames), _HEAD_CELLS + columns)
+    return cells[:, _HEAD_CELLS:]
+
+
+def _united(frames: Sequence[bytes], schemas: Mapping[bytes, Schema]) -> tuple[tuple[Column, ...], F64]:
+    """Frames of different schemas over all their columns; NaN where a frame has no such column."""
+    keys = [frame_head(frame)[1] for frame in frames]
+    places: dict[Column, int] = {}
+    for key in keys:
+        for column in schemas[key].columns:
+            places.setdefault(column, len(places))
+    table = np.full((len(frames), len(places)), np.nan)
+    for row, (key, frame) in enumerate(zip(keys, frames, strict=True)):
+        where = [places[column] for column in schemas[key].columns]
+        table[row, where] = _table([frame], len(where))[0]
+    return tuple(places), table

@@ -1,0 +1,59 @@
+"""The call history: one row per attempt of a call to a cloud, written in batches so that no call waits for it."""
+
+from mcisd.aio.clock import Clock
+from mcisd.aio.queue import BoundedQueue
+from mcisd.drivers.calls import CallRecord
+from mcisd.model.ids import new_id
+from mcisd.model.records import Call
+from mcisd.store.base import MetadataStore
+
+BATCH = 500
+PAUSE = 0.25
+
+
+class CallLog:
+    """``record`` is what the gate calls. When the store is away the oldest rows make room, and are counted."""
+
+    def __init__(self, store: MetadataStore, clock: Clock) -> None:
+        self._store = store
+        self._clock = clock
+        self._queue: BoundedQueue[CallRecord] = BoundedQueue(20_000)
+
+    @property
+    def dropped(self) -> int:
+        return self._queue.dropped
+
+    def record(self, row: CallRecord) -> None:
+        if not self._queue.closed:
+            self._queue.push(row)
+
+    async def run(self) -> None:
+        """Write for ever, a few batches a second."""
+        while True:
+            await self._write(await self._queue.get_many(BATCH))
+            await self._clock.sleep(PAUSE)
+
+    async def drain(self) -> None:
+        """Write what is left."""
+        while len(self._queue):
+            await self._write(await self._queue.get_many(BATCH))
+
+    async def _write(self, rows: list[CallRecord]) -> None:
+        await self._store.add_calls(
+            [
+                Call(
+                    uid=new_id("ca"),
+                    created_at=row.time,
+                    connection=row.connection,
+                    provider=row.provider,
+                    region=row.region,
+                    resource=row.resource,
+                    api=row.api,
+                    elapsed_ms=round(row.elapsed_ms, 3),
+                    attempt=row.attempt,
+                    error_code=row.error_code or "",
+                    error=row.error_message or "",
+                )
+                for row in rows
+            ]
+        )

@@ -1,0 +1,1 @@
+"""Reach the VMs: keys and targets in, command results and installed agents out, all over SSH."""

@@ -1,0 +1,1 @@
+"""MCIS: desired state (service), the pure next step (decide), and the reconciler that brings the world there."""

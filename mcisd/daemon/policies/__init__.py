@@ -1,0 +1,1 @@
+"""Condition → action: policies act through the MCIS service like any user."""

@@ -1,0 +1,166 @@
+"""Choosing or making the resources a VM request names or leaves out. Runs inside the caller's transaction."""
+
+import re
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Protocol
+
+from mcisd.daemon.mcis.requests import VmGroup
+from mcisd.model.errors import InputError
+from mcisd.model.ids import new_id
+from mcisd.model.records import Connection, Resource
+from mcisd.model.states import ResourceKind, ResourceState
+from mcisd.store.base import Transaction
+
+AUTO_CIDR = "10.0.0.0/16"
+AUTO_RULES: list[dict[str, object]] = [
+    {"direction": "inbound", "protocol": "tcp", "from_port": 1, "to_port": 65_535, "cidr": "0.0.0.0/0"},
+    {"direction": "inbound", "protocol": "icmp", "from_port": -1, "to_port": -1, "cidr": "0.0.0.0/0"},
+    {"direction": "outbound", "protocol": "all", "from_port": -1, "to_port": -1, "cidr": "0.0.0.0/0"},
+]
+DEFAULT = "default"
+
+
+class KeyMaker(Protocol):
+    """Makes the key pair of an SSH key resource: ``(public line, sealed private half)``."""
+
+    def __call__(self, resource_uid: str, comment: str) -> tuple[str, str]: ...
+
+
+class Needs:
+    """Finds or makes the five resources of VM groups, each once per transaction."""
+
+    def __init__(self, tx: Transaction, ns: str, make_key: KeyMaker) -> None:
+        self._tx = tx
+        self._ns = ns
+        self._make_key = make_key
+        self._known: dict[tuple[ResourceKind, str, str], Resource] = {}
+
+    async def of(self, group: VmGroup, connection: Connection, at: str) -> dict[ResourceKind, Resource]:
+        """Kind → resource for one group; ``at`` is the JSON path of the group, for errors."""
+        image = await self._catalogue(ResourceKind.IMAGE, connection, group.image, f"{at}.imageId")
+        spec = await self._catalogue(ResourceKind.SPEC, connection, group.spec, f"{at}.specId")
+        network = await self._given_or_auto(
+            ResourceKind.NETWORK,
+            connection,
+            group.network,
+            f"{at}.networkId",
+            lambda: {"cidr": AUTO_CIDR, "subnets": []},
+        )
+        security = await self._given_or_auto(
+            ResourceKind.SECURITY_GROUP,
+            connection,
+            group.security_group,
+            f"{at}.securityId",
+            lambda: {"network": network.name, "rules": AUTO_RULES},
+        )
+        key = await self._given_or_auto(ResourceKind.SSH_KEY, connection, group.ssh_key, f"{at}.keyId", dict)
+        if security.body.get("network") != network.name:
+            raise InputError(
+                f"security group {security.name} belongs to network {security.body.get('network')}, not {network.name}",
+                field=f"{at}.securityId",
+                remedy="name a security group of the same network, or leave both out",
+            )
+        return {resource.kind: resource for resource in (image, spec, network, security, key)}
+
+    async def _given_or_auto(
+        self,
+        kind: ResourceKind,
+        connection: Connection,
+        name: str,
+        field: str,
+        body: Callable[[], dict[str, object]],
+    ) -> Resource:
+        if name:
+            return await self._given(kind, connection, name, field)
+        auto_name = f"auto-{connection.name}"[:63].rstrip("-")
+        found = await self._find(kind, auto_name, connection)
+        if found is not None and found.state is not ResourceState.DELETING:
+            return found
+        if found is not None:
+            auto_name = f"{auto_name[:57]}-{new_id('r')[-5:]}"
+        return await self._make(kind, connection, auto_name, body())
+
+    async def _given(self, kind: ResourceKind, connection: Connection, name: str, field: str) -> Resource:
+        found = await self._find(kind, name, None)
+        if found is None:
+            raise InputError(
+                f"there is no {kind} named {name!r} in namespace {self._ns}",
+                field=field,
+                remedy="create it first, or leave the field out to have one made",
+            )
+        if found.connection != connection.name:
+            raise InputError(
+                f"{kind} {name!r} belongs to connection {found.connection}, not {connection.name}",
+                field=field,
+                remedy=f"use one of connection {connection.name}",
+            )
+        if found.state in (ResourceState.DELETING, ResourceState.FAILED):
+            raise InputError(f"{kind} {name!r} is {found.state}", field=field, remedy="use another one")
+        return found
+
+    async def _catalogue(self, kind: ResourceKind, connection: Connection, wanted: str, field: str) -> Resource:
+        """An image or spec: a registered name, an id of the cloud (registered on the way), or the default."""
+        if wanted:
+            found = await self._find(kind, wanted, None)
+            if found is not None:
+                return await self._given(kind, connection, wanted, field)
+        cloud_id = wanted or DEFAULT
+        slug = re.sub(r"[^a-z0-9]+", "-", cloud_id.lower()).strip("-") or "x"
+        name = f"auto-{connection.name}-{slug}"[:63].rstrip("-")
+        found = await self._find(kind, name, connection)
+        if found is not None and found.state is not ResourceState.DELETING:
+            return found
+        return await self._make(kind, connection, name, {"cloud_id": cloud_id})
+
+    async def _find(self, kind: ResourceKind, name: str, connection: Connection | None) -> Resource | None:
+        known = self._known.get((kind, name, ""))
+        if known is not None:
+            return known
+        found = await self._tx.first(Resource, ns=self._ns, kind=kind.value, name=name)
+        if found is not None and connection is not None and found.connection != connection.name:
+            return None
+        if found is not None and found.auto and found.state is ResourceState.FAILED:
+            # An automatic one that could not be made is tried again by the next request that needs it.
+            found = await self._tx.update(_again(found))
+        if found is not None:
+            self._known[kind, name, ""] = found
+        return found
+
+    async def _make(self, kind: ResourceKind, connection: Connection, name: str, body: dict[str, object]) -> Resource:
+        resource = new_resource(self._ns, kind, name, connection.name, body, self._make_key, auto=True)
+        stored = await self._tx.insert(resource)
+        self._known[kind, name, ""] = stored
+        return stored
+
+
+def new_resource(
+    ns: str,
+    kind: ResourceKind,
+    name: str,
+    connection: str,
+    body: dict[str, object],
+    make_key: KeyMaker,
+    *,
+    auto: bool = False,
+) -> Resource:
+    """A resource row to be made at its cloud; an SSH key without a public half gets a fresh pair."""
+    uid, sealed = new_id("r"), ""
+    if kind is ResourceKind.SSH_KEY and not body.get("public_key"):
+        public, sealed = make_key(uid, f"{ns}-{name}")
+        body = {**body, "public_key": public}
+    return Resource(
+        uid=uid,
+        ns=ns,
+        kind=kind,
+        name=name,
+        connection=connection,
+        state=ResourceState.CREATING,
+        auto=auto,
+        body=body,
+        sealed=sealed,
+    )
+
+
+def _again(resource: Resource) -> Resource:
+    return replace(resource, state=ResourceState.CREATING, attempts=0, next_try_at=0.0, error="", error_code="")

@@ -1,0 +1,153 @@
+"""The link state machine, driven step by step against a real TLS server on loopback."""
+
+import array
+import select
+import socket
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from mcisd.agent import link as link_module
+from mcisd.agent.config import Config
+from mcisd.agent.gather import Schema
+from mcisd.agent.link import Link
+from mcisd.agent.outbox import Outbox
+from mcisd.agent.probes.own import Stats
+from mcisd.agent.spool import Spool
+from mcisd.model import wire
+from tests.unit.agent.agent_server import NAME, TOKEN, AgentServer, make_certificates
+
+SCHEMA = Schema([["m", "f", {}, "g"]])
+
+
+class Rig:
+    """A link with an outbox and no probes; ``drive`` runs it until a condition holds."""
+
+    def __init__(self, folder: Path, *servers: tuple[str, int]) -> None:
+        body: dict[str, object] = {"vm": "vm-1", "token": TOKEN, "ca": "ca.pem", "server_name": NAME}
+        config = Config(body | {"servers": [list(server) for server in servers]}, str(folder))
+        self.stats = Stats()
+        self.outbox = Outbox(Spool(config.spool_dir, 1 << 22, 10**6), self.stats)
+        self.seq = 0
+        self.longest = 0.0  # seconds one step took
+        hello: dict[str, object] = {
+            "protocol": wire.PROTOCOL,
+            "vm": "vm-1",
+            "token": TOKEN,
+            "agent": "t",
+            "session": "s",
+        }
+        self.link = Link(config, hello, self.outbox, self.stats, self.command, self.welcome)
+
+    def command(self, body: dict[str, object]) -> tuple[dict[str, object], tuple[int, bytes] | None]:
+        return {"id": body["id"], "ok": True}, None
+
+    def welcome(self, body: dict[str, object]) -> None:
+        self.greeting = body
+
+    def put(self, count: int) -> None:
+        for _ in range(count):
+            self.seq += 1
+            payload = wire.pack_frame(SCHEMA.id, self.seq, self.seq, 0, array.array("d", [0.5]))[5:]
+            self.outbox.put(self.seq, self.seq, payload, SCHEMA)
+
+    def drive(self, condition: Callable[[], object], seconds: float = 15.0) -> None:
+        until = time.monotonic() + seconds
+        while not condition():
+            assert time.monotonic() < until, self.link.error
+            ready = select.select(self.link.reading, self.link.writing, [], 0.02)
+            began = time.monotonic()
+            self.link.step(began, set(ready[0]), set(ready[1]))
+            self.longest = max(self.longest, time.monotonic() - began)
+
+
+@pytest.fixture
+def server(tmp_path: Path) -> Iterator[AgentServer]:
+    make_certificates(tmp_path)
+    server = AgentServer(tmp_path)
+    yield server
+    server.close()
+
+
+def closed_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        return int(listener.getsockname()[1])
+
+
+def test_the_next_server_is_tried_when_one_is_down(tmp_path: Path, server: AgentServer) -> None:
+    rig = Rig(tmp_path, ("127.0.0.1", closed_port()), ("127.0.0.1", server.port))
+    rig.drive(lambda: rig.link.error)
+    assert "refused" in rig.link.error
+    rig.drive(lambda: rig.link.up)
+    assert rig.link.error == ""
+    rig.link.farewell(1.0)
+
+
+def test_a_server_given_by_name(tmp_path: Path, server: AgentServer) -> None:
+    rig = Rig(tmp_path, ("localhost", server.port))
+    rig.drive(lambda: rig.link.up)
+    rig.link.farewell(1.0)
+
+
+def test_a_long_replay_is_in_order_and_no_step_takes_long(tmp_path: Path, server: AgentServer) -> None:
+    rig = Rig(tmp_path, ("127.0.0.1", server.port))
+    rig.put(5000)
+    assert rig.stats.spooled_frames == 5000
+    rig.drive(lambda: rig.link.up)
+    rig.put(1)
+    rig.drive(lambda: len(server.frames) == 5001 and not rig.outbox.kept, seconds=30)
+    assert [frame[1] for frame in server.frames] == list(range(1, 5002))
+    assert {frame[3] for frame in server.frames[:5000]} == {wire.REPLAYED}
+    assert server.frames[-1][3] == 0
+    assert rig.longest < 0.5
+    rig.link.farewell(1.0)
+
+
+def test_silence_ends_the_link(tmp_path: Path) -> None:
+    make_certificates(tmp_path)
+    server = AgentServer(tmp_path, auto_ack=False)
+    rig = Rig(tmp_path, ("127.0.0.1", server.port))
+    rig.link.patience = 0.2
+    rig.drive(lambda: rig.link.up)
+    rig.put(1)
+    rig.drive(lambda: not rig.link.up)
+    assert rig.link.error == "the server is silent"
+    assert rig.stats.reconnects == 1
+    assert rig.outbox.kept == 1
+    server.close()
+
+
+def test_a_peer_that_never_answers_the_handshake(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    make_certificates(tmp_path)
+    monkeypatch.setattr(link_module, "CONNECT_S", 0.2)
+    with socket.create_server(("127.0.0.1", 0)) as mute:
+        rig = Rig(tmp_path, ("127.0.0.1", mute.getsockname()[1]))
+        rig.drive(lambda: rig.link.error)
+    assert rig.link.error == "the server is silent"
+
+
+def test_pauses_grow_and_a_revoked_agent_waits_a_minute(tmp_path: Path) -> None:
+    make_certificates(tmp_path)
+    rig = Rig(tmp_path, ("127.0.0.1", closed_port()))
+    now = 0.0
+    for most in (0.5, 1.0, 2.0, 4.0, 8.0, 16.0, 30.0, 30.0):
+        rig.link.error = ""
+        while not rig.link.error:
+            now = max(now, rig.link.deadline if not rig.link.writing else now)
+            rig.link.step(now, set(), set(rig.link.writing))
+        assert 0 <= rig.link.deadline - now <= most
+    server = AgentServer(tmp_path, refuse="revoked")
+    rig = Rig(tmp_path, ("127.0.0.1", server.port))
+    rig.drive(lambda: rig.link.error)
+    assert rig.link.deadline - time.monotonic() > 55
+    server.close()
+
+
+def test_a_missing_ca_file_is_no_way_around_the_check(tmp_path: Path, server: AgentServer) -> None:
+    rig = Rig(tmp_path, ("127.0.0.1", server.port))
+    (tmp_path / "ca.pem").unlink()
+    rig.drive(lambda: rig.link.error)
+    assert server.hellos == []
+    assert not rig.link.up

@@ -1,0 +1,107 @@
+"""The schema: migrations give what the mapping expects, go back, and refuse what they do not know."""
+
+import sqlite3
+from pathlib import Path
+
+import pytest
+import sqlalchemy as sa
+from alembic.autogenerate import compare_metadata
+from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
+
+from mcisd.aio.clock import ManualClock
+from mcisd.model import alarms, records
+from mcisd.model.errors import ConfigError, StoreError
+from mcisd.store.metadata import KINDS, open_store
+from mcisd.store.metadata.mapping import metadata
+from mcisd.store.metadata.upgrade import HEAD, alembic_config, migrate, revision, upgrade
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "metadata.db"
+
+
+def set_revision(path: Path, value: str) -> None:
+    with sqlite3.connect(path) as connection:
+        connection.execute("UPDATE alembic_version SET version_num = ?", (value,))
+    connection.close()
+
+
+def test_every_record_class_has_a_table() -> None:
+    found = {
+        item
+        for module in (records, alarms)
+        for item in vars(module).values()
+        if isinstance(item, type) and issubclass(item, records.Record) and item is not records.Record
+    }
+    assert found == set(KINDS)
+    assert len({kind.table for kind in KINDS}) == len(KINDS)
+
+
+async def test_migrated_schema_equals_the_mapping(path: Path) -> None:
+    assert await upgrade(f"sqlite:///{path}") is None
+    engine = sa.create_engine(f"sqlite:///{path}")
+    with engine.connect() as connection:
+        context = MigrationContext.configure(connection, opts={"compare_type": True})
+        assert compare_metadata(context, metadata) == []
+    engine.dispose()
+    assert await upgrade(f"sqlite:///{path}") == HEAD
+
+
+def test_head_is_the_newest_migration_and_all_go_back(path: Path) -> None:
+    engine = sa.create_engine(f"sqlite:///{path}")
+    with engine.begin() as connection:
+        assert ScriptDirectory.from_config(alembic_config(connection)).get_current_head() == HEAD
+        migrate(connection, None)
+        assert revision(connection) == HEAD
+        migrate(connection, HEAD, "base")
+        assert revision(connection) is None
+        assert sa.inspect(connection).get_table_names() == ["alembic_version"]
+        migrate(connection, None)
+        assert set(sa.inspect(connection).get_table_names()) == {"alembic_version", *metadata.tables}
+    engine.dispose()
+
+
+async def test_a_newer_database_is_refused(path: Path) -> None:
+    await upgrade(f"sqlite:///{path}")
+    set_revision(path, "9999")
+    with pytest.raises(StoreError, match="newer mcisd") as caught:
+        await open_store(f"sqlite:///{path}", ManualClock())
+    assert "backup" in str(caught.value.remedy)
+
+
+async def test_an_empty_database_is_refused_without_auto_upgrade(path: Path) -> None:
+    with pytest.raises(StoreError, match="empty") as caught:
+        await open_store(f"sqlite:///{path}", ManualClock(), auto_upgrade=False)
+    assert caught.value.remedy == "run `mcisd db upgrade`"
+    await upgrade(f"sqlite:///{path}")
+    store = await open_store(f"sqlite:///{path}", ManualClock(), auto_upgrade=False)
+    await store.close()
+
+
+async def test_the_file_is_private(path: Path) -> None:
+    store = await open_store(f"sqlite:///{path}", ManualClock())
+    modes = {item.name: item.stat().st_mode & 0o777 for item in path.parent.iterdir()}
+    await store.close()
+    assert modes == dict.fromkeys(("metadata.db", "metadata.db-wal", "metadata.db-shm"), 0o600)
+
+
+@pytest.mark.parametrize("url", ["", "nonsense", "sqlite://", "sqlite:///:memory:", "oracle://u:pass-word@h/d"])
+async def test_urls_that_are_not_for_us(url: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        await open_store(url, ManualClock())
+    assert caught.value.field == "url"
+    assert "pass-word" not in str(caught.value)
+
+
+async def test_a_damaged_file(path: Path) -> None:
+    path.write_bytes(b"this is no database" * 100)
+    with pytest.raises(StoreError, match="not a database") as caught:
+        await open_store(f"sqlite:///{path}", ManualClock())
+    assert "backup" in str(caught.value.remedy)
+
+
+async def test_a_directory_in_its_place(tmp_path: Path) -> None:
+    with pytest.raises(StoreError, match="cannot open"):
+        await open_store(f"sqlite:///{tmp_path}", ManualClock())
