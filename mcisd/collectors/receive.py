@@ -22,6 +22,7 @@ from mcisd.collectors.intake import Intake, VmState
 from mcisd.collectors.link import Link
 from mcisd.collectors.ports import FrameBus
 from mcisd.collectors.stats import ReceiveStats
+from mcisd.collectors.tls import read_by_record
 from mcisd.model import wire
 from mcisd.model.errors import HostCommandError, HostUnreachableError, McisdError
 from mcisd.model.samples import Schema
@@ -92,6 +93,7 @@ class Receiver:
     async def start(self, host: str, port: int) -> int:
         """Listen; returns the port (useful where 0 was asked for)."""
         self._end_safe = self._bus.on_safe("metrics", self._acks.safe)
+        read_by_record()
         timeout = self._limits.hello_s if self._ssl else None
         self._server = await asyncio.start_server(
             self._accepted, host, port, ssl=self._ssl, ssl_handshake_timeout=timeout, backlog=1024
@@ -116,6 +118,11 @@ class Receiver:
         """Wall clock seconds when the VM's agent last said anything to this process."""
         state = self._vms.get(vm)
         return state.heard if state else None
+
+    def linked(self, vm: str) -> bool:
+        """Is the VM's agent linked now?"""
+        state = self._vms.get(vm)
+        return state is not None and state.link is not None
 
     def connected(self) -> list[str]:
         """VMs whose agent is linked now."""

@@ -7,6 +7,7 @@ at the first start and kept; the server certificate is made anew when it comes n
 import datetime
 import os
 import ssl
+from asyncio import sslproto
 from pathlib import Path
 
 from cryptography import x509
@@ -22,6 +23,14 @@ _CA_DAYS = 3650
 _SERVER_DAYS = 365
 _RENEW_DAYS = 30
 _DAY = datetime.timedelta(days=1)
+
+
+def read_by_record() -> None:
+    """Let asyncio read TLS by the record (16 KiB) in this process from now on.
+
+    It keeps a buffer for reading per connection, 256 KiB by default, which would be most of what a link costs.
+    """
+    sslproto.SSLProtocol.max_size = 1 << 14
 
 
 class LinkCertificates:

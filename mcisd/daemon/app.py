@@ -7,6 +7,7 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from aiohttp import web
@@ -65,7 +66,7 @@ from mcisd.drivers.calls import CallGate, GateSettings
 from mcisd.drivers.ratelimit import Pace as CallPace
 from mcisd.drivers.registry import DriverRegistry
 from mcisd.model.records import Vm
-from mcisd.store.metadata.sql import open_store
+from mcisd.store.metadata.sql import SqlStore, open_store
 from mcisd.store.secrets import SecretBox
 from mcisd.store.series.duck import DuckSeriesStore
 
@@ -74,6 +75,47 @@ OWN_CLOUDS = CallPace(rate=500.0, burst=500, concurrency=64)
 """The pace of clouds that are ours: no public cloud's limits apply to them."""
 END = 10.0
 """Seconds each part has to end."""
+
+
+@dataclass(slots=True)
+class Kept:
+    """What is kept, and the bus."""
+
+    store: SqlStore
+    series: DuckSeriesStore
+    bus: MemoryBus
+    vault: Vault
+    installation: str
+    events: EventMaker
+
+
+@dataclass(slots=True)
+class Reach:
+    """How clouds and VMs are reached."""
+
+    registry: DriverRegistry
+    clouds: Clouds
+    calls: CallLog
+    pool: SshPool
+    targets: Targets
+
+
+@dataclass(slots=True)
+class Samples:
+    """The path of a sample."""
+
+    receiver: Receiver
+    aggregator: Aggregator
+    writer: Writer
+    live: LiveTable
+    certificates: LinkCertificates
+
+    def forget(self, vms: list[Vm]) -> None:
+        """These VMs are gone; their links are cut and nothing more is expected of them."""
+        for vm in vms:
+            self.receiver.forget(vm.uid)
+            self.aggregator.forget(vm.uid)
+            self.live.forget(vm.uid)
 
 
 class App:
@@ -88,11 +130,20 @@ class App:
         self._bundle = bundle
         self._stack = AsyncExitStack()
         self._services: list[Service] = []
+        self._news: Callable[[str, str, dict[str, object]], None] = lambda kind, vm, data: None
 
     async def start(self) -> None:
         """Everything runs when it returns; what was begun is ended again if it raises."""
         try:
-            await self._build()
+            home = self._stack.enter_context(Home(self.settings.home))
+            kept = await self._stores()
+            reach = self._reach(kept)
+            samples = await self._samples(kept)
+            self._agents(kept, reach, samples)
+            alarms = self._alarms(kept)
+            self.context = await self._control(kept, reach, samples, alarms)
+            self.url = await self._serve(self.context)
+            home.announce(self.url, self._advertised(), __version__)
         except BaseException:
             await self.stop()
             raise
@@ -101,171 +152,184 @@ class App:
         """End everything, the newest first."""
         await self._stack.aclose()
 
-    async def _build(self) -> None:
-        settings, clock = self.settings, self._clock
-        home = self._stack.enter_context(Home(settings.home))
+    async def _stores(self) -> Kept:
+        clock, settings = self._clock, self.settings
         vault = Vault(SecretBox.load(settings.home / "secret.key"))
-        access = Access(load_token(settings.home / "token"), clock.now)
-
         store = await open_store(settings.metadata_url, clock)
         self._end("metadata store", store.close)
         series = await DuckSeriesStore.open(settings.series_path)
         self._end("series store", series.close)
         bus = MemoryBus()
         self._end("bus", bus.close)
-        installation = await installation_id(store)
-        events = EventMaker(clock)
+        self._run("housekeeping", Housekeeping(settings, clock, store, series).run)
+        return Kept(store, series, bus, vault, await installation_id(store), EventMaker(clock))
 
-        calls = CallLog(store, clock)
+    def _reach(self, kept: Kept) -> Reach:
+        calls = CallLog(kept.store, self._clock)
         self._end("call history", calls.drain)
         self._run("call history", calls.run)
-        gate = CallGate(clock, calls.record, GateSettings(providers={"local": OWN_CLOUDS, "mock": OWN_CLOUDS}))
+        paces = {"local": OWN_CLOUDS, "mock": OWN_CLOUDS}
+        gate = CallGate(self._clock, calls.record, GateSettings(providers=paces))
         registry = DriverRegistry()
-        clouds = Clouds(store, registry, gate, vault, installation)
+        clouds = Clouds(kept.store, registry, gate, kept.vault, kept.installation)
         self._end("clouds", clouds.close)
-        federation = Federation(store, clock, events, registry, clouds, vault)
-        await federation.ensure_drivers()
-
         pool = SshPool()
         self._end("ssh", pool.close)
-        targets = Targets(store, vault)
-        commander = Commander(store, targets, pool)
+        return Reach(registry, clouds, calls, pool, Targets(kept.store, kept.vault))
 
-        # The path of a sample, from its end to its beginning.
-        schemas = SchemaBook(bus, "collectors")
+    async def _samples(self, kept: Kept) -> Samples:
+        """From the store backwards to the agents' door, so that no frame comes in that nobody waits for."""
+        clock, settings = self._clock, self.settings.collector
+        schemas = SchemaBook(kept.bus, "collectors")
         self._run("schemas", schemas.run)
-        window_ms = int(settings.collector.window_s * 1000)
-        writer = Writer(store=WindowSink(series), schemas=schemas.known, clock=clock, width_ms=window_ms)
+        width = int(settings.window_s * 1000)
+        writer = Writer(store=WindowSink(kept.series), schemas=schemas.known, clock=clock, width_ms=width)
         self._run("writer", writer.run)
         aggregator = Aggregator(
-            bus=bus, writer=writer, clock=clock, width_ms=window_ms, lateness_s=settings.collector.lateness_s
+            bus=kept.bus, writer=writer, clock=clock, width_ms=width, lateness_s=settings.lateness_s
         )
         aggregator.join()
         self._run("aggregate", aggregator.run)
         self._end("windows", aggregator.drain)
         live = LiveTable(schemas.known)
-        self._run("live", lambda: live.run(bus))
-        tls = LinkCertificates(settings.home / "tls", clock)
-        tls.ensure()
+        self._run("live", lambda: live.run(kept.bus))
+        certificates = LinkCertificates(self.settings.home / "tls", clock)
+        certificates.ensure()
         receiver = Receiver(
-            bus=bus,
-            authenticate=Doorkeeper(store).authenticate,
+            bus=kept.bus,
+            authenticate=Doorkeeper(kept.store).authenticate,
             clock=clock,
-            on_link=lambda kind, vm, data: keeper.news(kind, vm, data),  # noqa: PLW0108 - the keeper is made below
-            ssl_context=tls.server_context(),
-            interval_ms=int(settings.agents.interval_s * 1000),
-            window_ms=window_ms,
+            on_link=self._heard,
+            ssl_context=certificates.server_context(),
+            interval_ms=int(self.settings.agents.interval_s * 1000),
+            window_ms=width,
         )
-        self.collector_port = await receiver.start(settings.collector.host, settings.collector.port)
+        self.collector_port = await receiver.start(settings.host, settings.port)
         self._end("receiver", receiver.stop)
+        return Samples(receiver, aggregator, writer, live, certificates)
 
-        advertise = settings.collector.advertise or f"{settings.collector.host}:{self.collector_port}"
-        installer = Installer(pool, targets, self._bundle(), tls.ca_pem(), advertise, settings.agents, __version__)
-        keeper = AgentKeeper(
-            store,
-            clock,
-            events,
-            installer.install,
-            lambda vm: vm in receiver.connected(),
-            enabled=settings.agents.enabled,
-            concurrency=settings.agents.concurrent_installs,
+    def _agents(self, kept: Kept, reach: Reach, samples: Samples) -> None:
+        settings = self.settings.agents
+        ca_pem = samples.certificates.ca_pem()
+        installer = Installer(
+            reach.pool, reach.targets, self._bundle(), ca_pem, self._advertised(), settings, __version__
         )
+        keeper = AgentKeeper(
+            kept.store,
+            self._clock,
+            kept.events,
+            installer.install,
+            samples.receiver.linked,
+            enabled=settings.enabled,
+            concurrency=settings.concurrent_installs,
+        )
+        self._news = keeper.news
+        kept.store.on_commit(keeper.wake)
         self._end("agent installations", keeper.close)
         self._run("agents", keeper.run)
 
-        # The path of an alarm.
+    def _alarms(self, kept: Kept) -> tuple[Engine, Sender]:
         notifier = AppriseNotifier()
         self._end("notifier", notifier.close)
         sender = Sender(
-            store=store, notifier=notifier, clock=clock,
-            unseal=lambda channel: vault.open(channel.sealed, f"channel:{channel.name}"),
-        )  # fmt: skip
+            store=kept.store,
+            notifier=notifier,
+            clock=self._clock,
+            unseal=lambda channel: kept.vault.open(channel.sealed, f"channel:{channel.name}"),
+        )
         self._run("messages", sender.run)
         engine = Engine(
-            bus=bus, store=store, directory=Directory(store), clock=clock, on_message=sender.wake,
-            default_channels=settings.alarms.default_channels,
-        )  # fmt: skip
+            bus=kept.bus,
+            store=kept.store,
+            directory=Directory(kept.store),
+            clock=self._clock,
+            on_message=sender.wake,
+            default_channels=self.settings.alarms.default_channels,
+        )
         self._run("alarms", engine.run)
-        watch = Watch(clock, engine.directory_changed)
+        watch = Watch(self._clock, engine.directory_changed)
+        kept.store.on_commit(watch.wake)
         self._run("alarm directory", watch.run)
+        return engine, sender
 
-        # The path of a request.
+    async def _control(self, kept: Kept, reach: Reach, samples: Samples, alarms: tuple[Engine, Sender]) -> Context:
+        clock, settings, store, events = self._clock, self.settings, kept.store, kept.events
+        federation = Federation(store, clock, events, reach.registry, reach.clouds, kept.vault)
+        await federation.ensure_drivers()
         reconciler = Reconciler(store, clock)
-        rows = VmRows(vault.make_ssh_key, vault.make_host_key, clock.now)
+        rows = VmRows(kept.vault.make_ssh_key, kept.vault.make_host_key, clock.now)
         rules = system_defaults if settings.alarms.system_defaults else lambda ns, mcis: []
         mcis = McisService(store, clock, events, rows, reconciler.wake, rules)
-        operations = Operations(events, clock.now, mcis.replace_row)
-
-        def gone(vms: list[Vm]) -> None:
-            for vm in vms:
-                receiver.forget(vm.uid)
-                aggregator.forget(vm.uid)
-                live.forget(vm.uid)
-
-        parts = Parts(
-            store=store,
-            actions=VmActions(clouds, vault, installation, clock.now),
-            observer=Observer(clouds, clock.now),
-            applier=Applier(store, events, operations, reconciler.wake, gone),
-            keeper=ResourceKeeper(store, events, ResourceActions(clouds, installation), clock.now),
-            now=clock.now,
-            pace=Pace(settings.reconcile.busy_s, settings.reconcile.idle_s),
-        )
+        commander = Commander(store, reach.targets, reach.pool)
         policies = PolicyEngine(store, clock, events, mcis, commander.sentence)
         self._run("policies", policies.run)
-        relay = Relay(store, bus, installation)
+        relay = Relay(store, kept.bus, kept.installation)
         self._run("event relay", relay.run)
-        feed = Feed(store, bus)
+        feed = Feed(store, kept.bus)
         self._run("event feed", feed.run)
-        for wake in (relay.wake, policies.wake, keeper.wake, watch.wake):
+        for wake in (relay.wake, policies.wake):
             store.on_commit(wake)
-        await reconciler.start(parts)
+        await reconciler.start(self._parts(kept, reach, samples, mcis, reconciler))
         self._end("reconciler", reconciler.stop)
-        self._run("housekeeping", Housekeeping(settings, clock, store, series).run)
-
-        streams = Streams(settings.api.max_streams)
-        self.context = Context(
+        engine, sender = alarms
+        return Context(
             settings=settings,
-            installation=installation,
+            installation=kept.installation,
             version=__version__,
             started_at=clock.now(),
             clock=clock,
             store=store,
-            vault=vault,
-            access=access,
+            vault=kept.vault,
+            access=Access(load_token(settings.home / "token"), clock.now),
             events=events,
-            registry=registry,
-            clouds=clouds,
+            registry=reach.registry,
+            clouds=reach.clouds,
             federation=federation,
-            resources=ResourceService(store, events, vault.make_ssh_key, reconciler.wake),
+            resources=ResourceService(store, events, kept.vault.make_ssh_key, reconciler.wake),
             mcis=mcis,
             reconciler=reconciler,
             commander=commander,
-            monitoring=Monitoring(store, series, live, receiver),
+            monitoring=Monitoring(store, kept.series, samples.live, samples.receiver),
             thresholds=Thresholds(store, check_rule, engine.rules_changed, defaults=settings.alarms.system_defaults),
             feed=feed,
-            streams=streams,
+            streams=Streams(settings.api.max_streams),
             test_channel=sender.test_channel,
             channel_scheme=lambda url: scheme(url) if usable(url) else "",
-            last_heard=receiver.last_heard,
+            last_heard=samples.receiver.last_heard,
             health=lambda: self.health() | reconciler.health(),
-            counters=lambda: counters(receiver.stats, writer.stats, aggregator.stats, bus.dropped(), calls.dropped),
+            counters=lambda: counters(samples, kept.bus.dropped(), reach.calls.dropped),
         )
-        self.url = await self._serve(streams)
-        home.announce(self.url, advertise, __version__)
 
-    async def _serve(self, streams: Streams) -> str:
+    def _parts(self, kept: Kept, reach: Reach, samples: Samples, mcis: McisService, reconciler: Reconciler) -> Parts:
+        """What the connection workers share."""
+        now = self._clock.now
+        operations = Operations(kept.events, now, mcis.replace_row)
+        return Parts(
+            store=kept.store,
+            actions=VmActions(reach.clouds, kept.vault, kept.installation, now),
+            observer=Observer(reach.clouds, now),
+            applier=Applier(kept.store, kept.events, operations, reconciler.wake, samples.forget),
+            keeper=ResourceKeeper(kept.store, kept.events, ResourceActions(reach.clouds, kept.installation), now),
+            now=now,
+            pace=Pace(self.settings.reconcile.busy_s, self.settings.reconcile.idle_s),
+        )
+
+    def _heard(self, kind: str, vm: str, data: dict[str, object]) -> None:
+        """News of a link, for the agent keeper: the receiver is there before it."""
+        self._news(kind, vm, data)
+
+    def _advertised(self) -> str:
+        return self.settings.collector.advertise or f"{self.settings.collector.host}:{self.collector_port}"
+
+    async def _serve(self, context: Context) -> str:
         """Listen for the API; returns its URL."""
-        if self.context is None:
-            raise RuntimeError("the context is made before the server")
-        runner = web.AppRunner(build(self.context), access_log=None, shutdown_timeout=2.0)
+        runner = web.AppRunner(build(context), access_log=None, shutdown_timeout=2.0)
         await runner.setup()
         self._end("api", runner.cleanup)
-        self._end("streams", streams.close)
+        self._end("streams", context.streams.close)
         host, port = self.settings.api.host, self.settings.api.port
         await web.TCPSite(runner, host, port).start()
-        address = runner.addresses[0]
-        return f"http://{host}:{address[1]}"
+        return f"http://{host}:{runner.addresses[0][1]}"
 
     def health(self) -> dict[str, str]:
         """Service name → "ok" or its last error."""
@@ -293,13 +357,9 @@ class App:
         self._stack.push_async_callback(bounded)
 
 
-def counters(*sources: object) -> dict[str, float]:
+def counters(samples: Samples, dropped: dict[tuple[str, str], int], calls: int) -> dict[str, float]:
     """Everything that is counted, flat, for GET /system."""
-    receive, write, aggregate, dropped, calls = sources
-    flat: dict[str, float] = {"calls.dropped": float(calls) if isinstance(calls, int) else 0.0}
-    for prefix, stats in (("receive", receive), ("write", write), ("aggregate", aggregate)):
-        names = getattr(type(stats), "__dataclass_fields__", {})
-        flat |= {f"{prefix}.{name}": float(getattr(stats, name)) for name in names}
-    if isinstance(dropped, dict):
-        flat |= {f"bus.dropped.{topic}.{group}": float(count) for (topic, group), count in dropped.items()}
-    return flat
+    flat = {f"receive.{name}": float(value) for name, value in asdict(samples.receiver.stats).items()}
+    flat |= {f"write.{name}": float(value) for name, value in asdict(samples.writer.stats).items()}
+    flat |= {f"bus.dropped.{topic}.{group}": float(count) for (topic, group), count in dropped.items()}
+    return flat | {"calls.dropped": float(calls)}

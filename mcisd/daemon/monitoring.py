@@ -140,9 +140,12 @@ class Monitoring:
                 field="step",
                 remedy="use a larger step or fewer VMs",
             )
+        step_ms, start_ms = int(period.step * 1000), int(start * 1000)
+        # Steps lie on multiples of the step, so that two questions a second apart give the same steps.
+        start_ms -= start_ms % step_ms if step_ms else 0
         return SeriesQuery(
-            vms=vms, measurement=period.measurement, start_ms=int(start * 1000), end_ms=int(end * 1000),
-            step_ms=int(period.step * 1000), statistic=period.statistic, fields=list(period.fields), tags=period.tags,
+            vms=vms, measurement=period.measurement, start_ms=start_ms, end_ms=int(end * 1000),
+            step_ms=step_ms, statistic=period.statistic, fields=list(period.fields), tags=period.tags,
         )  # fmt: skip
 
 

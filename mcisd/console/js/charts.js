@@ -84,7 +84,7 @@ function readout(chart, u) {
   const near = panel.focus && index !== null && !data.band ? data.names[(panel.focus - 1) % data.width] : "";
   const highest = Math.max(...known(all));
   const note = near || (data.names.length > 1 && !chart.words && highest > -Infinity ? `${t("max")} ${chart.unit(highest)}` : "");
-  const at = index !== null && index !== undefined && u.data[0][index] ? format.hourMinuteSecond(u.data[0][index]) : "";
+  const at = !chart.words && index !== null && index !== undefined && u.data[0][index] ? format.hourMinuteSecond(u.data[0][index]) : "";
   setText(panel.note, [note, at].filter(Boolean).join(" · "));
 }
 

@@ -5,7 +5,7 @@ import { byId, el, setAttr, setText, stateClass, svg } from "./dom.js";
 import * as format from "./format.js";
 import { cluster, fan, fanRadius, hull } from "./geo.js";
 import { t } from "./i18n.js";
-import { latest } from "./samples.js";
+import { fresh } from "./samples.js";
 import { chooseVm, findVm, firingVms, infra, state, vms } from "./store.js";
 
 const STEP = 14; // pixels from dot to dot
@@ -32,12 +32,11 @@ function showTip(name, node) {
   const vm = findVm(name);
   if (!vm) return;
   hideTip();
-  const values = latest.get(name)?.values ?? {};
   tip = el("div", { class: "tip", role: "tooltip" },
     el("b", { text: name }),
     el("span", { class: `chip ${stateClass(vm.state)}`, text: vm.state }),
     el("span", { class: "muted", text: `${vm.providerName} · ${vm.region}` }),
-    el("span", { class: "muted", text: `CPU ${format.percent(values["cpu.usage_active"])} · ${t("mem")} ${format.percent(values["mem.used_percent"])}` }));
+    el("span", { class: "muted", text: `CPU ${format.percent(fresh(name, "cpu.usage_active"))} · ${t("mem")} ${format.percent(fresh(name, "mem.used_percent"))}` }));
   const box = byId("map");
   box.append(tip);
   const [dot, frame] = [node.getBoundingClientRect(), box.getBoundingClientRect()];

@@ -2,7 +2,7 @@
 
 const en = {
   loading: "Loading…", infra: "MCIS", chooseInfra: "Choose an MCIS", noInfra: "No MCIS yet",
-  noInfraHint: "Create one with “mcis create” or the API; it appears here by itself.",
+  noInfraHint: "As soon as one is created it appears here by itself.",
   live: "live", connecting: "connecting", reconnecting: "reconnecting", banner: "The server is away. Reconnecting…",
   paused: "paused", theme: "Light or dark", language: "한국어로", map: "World map", zoomIn: "Zoom in", zoomOut: "Zoom out",
   zoomFit: "Show all", legend: "Legend", vms: "VMs", search: "Search name, region, provider, state…", state: "State", name: "Name",
@@ -32,7 +32,7 @@ const en = {
 
 const ko = {
   loading: "불러오는 중…", infra: "MCIS", chooseInfra: "MCIS 선택", noInfra: "MCIS가 없습니다",
-  noInfraHint: "“mcis create” 또는 API로 만들면 여기에 나타납니다.",
+  noInfraHint: "만들면 여기에 바로 나타납니다.",
   live: "실시간", connecting: "연결 중", reconnecting: "재연결 중", banner: "서버에 연결할 수 없습니다. 재연결 중…",
   paused: "일시 중지", theme: "밝게 또는 어둡게", language: "English", map: "세계 지도", zoomIn: "확대", zoomOut: "축소",
   zoomFit: "전체 보기", legend: "범례", vms: "VM", search: "이름, 리전, 제공자, 상태 검색…", state: "상태", name: "이름",

@@ -4,13 +4,12 @@
 import { byId, el, setAttr, setText, stateClass, svg } from "./dom.js";
 import * as format from "./format.js";
 import { t } from "./i18n.js";
-import { latest, sparks } from "./samples.js";
+import { fresh as value, sparks } from "./samples.js";
 import { chooseVm, firingVms, on, state, vms } from "./store.js";
 import { throttle } from "./dom.js";
 
 const PAGE = 100;
 const narrow = matchMedia("(max-width: 760px)");
-const value = (name, column) => latest.get(name)?.values[column];
 const COLUMNS = [
   ["state", (vm) => vm.state], ["name", (vm) => vm.name], ["agent", (vm) => vm.agent], ["region", (vm) => vm.region],
   ["provider", (vm) => vm.providerName], ["spec", (vm) => vm.vcpus * 1e7 + vm.memoryMib], ["price", (vm) => vm.price ?? -1],
@@ -174,4 +173,5 @@ export function startList() {
     });
   }
   narrow.addEventListener("change", draw);
+  setInterval(() => document.hidden || tick(), 5000); // values grow old even when no samples come
 }

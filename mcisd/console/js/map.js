@@ -53,11 +53,9 @@ function uncover() {
 /** Keep the world in sight: never empty sea on both sides. */
 function clamp() {
   const half = (WIDTH * view.k) / 2;
-  const [middle, height] = [view.width / 2, view.height];
-  view.x = half > middle ? Math.min(half, Math.max(view.width - inset() - half, view.x)) : middle;
-  const top = -NORTH * view.k;
-  const bottom = height - SOUTH * view.k;
-  view.y = bottom < top ? Math.min(top, Math.max(bottom, view.y)) : (top + bottom) / 2;
+  const within = (low, high, value) => (low < high ? Math.min(high, Math.max(low, value)) : (low + high) / 2);
+  view.x = within(view.width - inset() - half, half, view.x);
+  view.y = within(view.height - SOUTH * view.k, -NORTH * view.k, view.y);
 }
 
 function zoom(factor, x = view.width / 2, y = view.height / 2) {

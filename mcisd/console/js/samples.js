@@ -9,6 +9,7 @@ import { throttle } from "./dom.js";
 
 const SPARK = 40;
 const SPARK_S = 10;
+const FRESH_MS = 15000;
 const QUERIES = [
   ["cpu", ["usage_active"], "&tag.cpu=cpu-total"],
   ["mem", ["used_percent"], ""],
@@ -18,7 +19,7 @@ const QUERIES = [
 ];
 export const COLUMNS = QUERIES.flatMap(([measurement, fields]) => fields.map((field) => `${measurement}.${field}`));
 
-export const latest = new Map(); // VM name → { time, values }
+export const latest = new Map(); // VM name → { time, values, came }
 export const sparks = new Map(); // VM name → { slot, values } newest CPU values
 export let data = new ChartData([], COLUMNS);
 export let historyError = "";
@@ -26,6 +27,12 @@ let stream = null;
 let streamKey = "";
 let shown = "";
 let again = [];
+
+/** The newest value of a column, while it is fresh: a suspended VM has none. */
+export function fresh(name, column) {
+  const sample = latest.get(name);
+  return sample && performance.now() - sample.came < FRESH_MS ? sample.values[column] : undefined;
+}
 
 const announce = throttle(() => emit("samples"), 1000);
 
@@ -53,7 +60,7 @@ function seedSparks(answers) {
 function receive(event) {
   if (event.type !== "sample") return;
   const { vm, time, values } = JSON.parse(event.data);
-  latest.set(vm, { time, values });
+  latest.set(vm, { time, values, came: performance.now() });
   addSpark(vm, time, values["cpu.usage_active"] ?? null);
   data.add(vm, time, values);
   announce();
@@ -86,7 +93,7 @@ async function readHistory() {
 }
 
 function rebuild() {
-  const names = state.vm ? [state.vm] : vms().filter((vm) => vm.state !== "Terminated").map((vm) => vm.name);
+  const names = state.vm ? [state.vm] : vms().map((vm) => vm.name);
   const key = `${state.key}|${names.join(",")}`;
   if (key === shown) return;
   shown = key;

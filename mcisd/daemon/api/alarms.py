@@ -1,5 +1,6 @@
 """Alarm thresholds, alarms, channels, messages."""
 
+import asyncio
 from typing import Annotated
 
 from pydantic import Field
@@ -144,7 +145,7 @@ def _alarm(state: AlarmState, rule: AlarmRule | None) -> AlarmInfo:
 
 async def create_channel(call: Call) -> ChannelInfo:
     body = call.body_as(ChannelRequest)
-    scheme = call.services.channel_scheme(body.url)
+    scheme = await asyncio.to_thread(call.services.channel_scheme, body.url)  # the first look loads apprise
     if not scheme:
         raise InputError("url is not a channel that messages can be sent to", field="url", remedy="see docs/alarms.md")
     sealed = call.services.vault.seal(body.url, f"channel:{body.name}")

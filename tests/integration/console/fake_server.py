@@ -173,8 +173,6 @@ def application(fake: Fake) -> web.Application:
     get("/alarms", lambda _: world.alarms(fake.hot, time.time()))
     get("/operations", lambda _: [one for one in fake.operations.values() if one["state"] == "running"])
     get("/operations/{id}", lambda request: fake.operations[request.match_info["id"]])
-    get("/system", lambda _: {"version": "0.1.0", "installation": "fake", "startedAt": 0, "roles": [], "services": {},
-                              "counters": {}})  # fmt: skip
     api.router.add_get("/events", fake.list_events)
     api.router.add_get(ROOT + "/monitoring", fake.monitoring)
     api.router.add_get(ROOT + "/vms/{vm}/monitoring", fake.monitoring)
@@ -183,7 +181,11 @@ def application(fake: Fake) -> web.Application:
     api.router.add_post(ROOT + "/vms/{vm}/{action:suspend|resume|reboot|terminate}", handler)
     app.add_subapp("/api/v1", api)
     app.router.add_get("/login", fake.login)
-    app.router.add_get("/", lambda _: web.FileResponse(CONSOLE / "index.html"))
+
+    async def page(_: web.Request) -> web.FileResponse:
+        return web.FileResponse(CONSOLE / "index.html")
+
+    app.router.add_get("/", page)
     app.router.add_static("/", CONSOLE)
     return app
 

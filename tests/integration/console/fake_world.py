@@ -44,7 +44,8 @@ def vm(number: int, region: tuple[str, str, float, float, str, int], name: str, 
 
 def fleet(copies: int = 1) -> list[Json]:
     """All VMs; with ``copies`` each region has that many times its number."""
-    now, vms = time.time(), []
+    now = time.time()
+    vms: list[Json] = []
     for region in REGIONS:
         short = region[1].replace("northcentralus", "illinois")
         vms += [vm(len(vms) + 1 + i, region, f"{short}-{i + 1}", now) for i in range(region[5] * copies)]
@@ -129,7 +130,7 @@ def alarms(hot: str, now: float) -> list[Json]:
 
 def thresholds() -> Json:
     """ThresholdsInfo with the system defaults."""
-    base = {"tags": {}, "level": "vm", "vm": "", "comparison": ">", "recovery": None, "aggregation": "last",
+    base: Json = {"tags": {}, "level": "vm", "vm": "", "comparison": ">", "recovery": None, "aggregation": "last",
             "windowS": 0.0, "noDataS": 0.0, "labels": {}, "channels": ["ops"], "enabled": True}  # fmt: skip
     return {"thresholds": [
         {**base, "name": "cpu-high", "metric": "cpu.usage_active", "threshold": 80.0, "recovery": 70.0, "forS": 4.0,

@@ -33,7 +33,9 @@ def decode(browser: Browser, png: bytes) -> NDArray[np.uint8]:
 
 def reduce(pixels: NDArray[np.uint8]) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
     """Palette (n ≤ 256, 3) and index per pixel: the commonest colours stay, the others take the nearest of them."""
-    colours, inverse, counts = np.unique(pixels.reshape(-1, 3) & 0xFC, axis=0, return_inverse=True, return_counts=True)
+    red, green, blue = ((pixels[:, :, i].astype(np.uint32) & 0xFC) << shift for i, shift in enumerate((16, 8, 0)))
+    packed, inverse, counts = np.unique(red | green | blue, return_inverse=True, return_counts=True)
+    colours = np.stack([packed >> 16, packed >> 8 & 0xFF, packed & 0xFF], axis=1)
     chosen = np.argsort(counts)[::-1][:256]
     palette = colours[chosen].astype(np.int32)
     nearest = np.empty(len(colours), np.uint8)
