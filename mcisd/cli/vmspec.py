@@ -2,6 +2,7 @@
 
 import json
 import re
+import sys
 from pathlib import Path
 
 import click
@@ -37,7 +38,7 @@ def vm_group(text: str) -> Json:
 def read_json(path: str) -> Json:
     """The JSON object in a file, ``-`` for standard input; UsageError otherwise."""
     try:
-        text = click.get_text_stream("stdin").read() if path == "-" else Path(path).read_text()
+        text = sys.stdin.read() if path == "-" else Path(path).read_text()
         document = json.loads(text)
     except OSError as error:
         raise click.UsageError(f"file {path} cannot be read: {error.strerror}") from None

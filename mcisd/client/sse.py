@@ -17,11 +17,13 @@ class Sse:
 
 @dataclass(slots=True)
 class SseParser:
-    """Feed it what arrives, cut anywhere. ``last_id`` survives: it is what a resumed stream starts after."""
+    """Feed it what arrives, cut anywhere. ``last_id`` is that of the newest complete message: a stream that broke is
+    resumed after it, so a message that was cut off comes again."""
 
     last_id: str = ""
     _buffer: bytes = b""
     _event: str = ""
+    _id: str | None = None
     _data: list[str] = field(default_factory=list)
 
     def feed(self, chunk: bytes) -> list[Sse]:
@@ -50,10 +52,11 @@ class SseParser:
             case "event":
                 self._event = value
             case "id":
-                self.last_id = value
+                self._id = value
         return None
 
     def _finish(self) -> Sse | None:
         data, event = self._data, self._event
-        self._data, self._event = [], ""
+        self.last_id = self.last_id if self._id is None else self._id
+        self._data, self._event, self._id = [], "", None
         return Sse(event or "message", "\n".join(data), self.last_id) if data else None

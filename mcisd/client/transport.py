@@ -6,6 +6,7 @@ restarts is not an error. Everything has a timeout.
 
 import asyncio
 import json
+import os
 import secrets
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import aclosing
@@ -41,9 +42,16 @@ class Transport:
         self._session = aiohttp.ClientSession(headers={"Authorization": f"Bearer {target.token}"}, trust_env=False)
 
     @classmethod
-    def discover(cls, url: str | None = None, home: Path | None = None, *, patience: float = PATIENCE) -> Self:
+    def discover(
+        cls,
+        url: str | None = None,
+        home: Path | None = None,
+        *,
+        patience: float = PATIENCE,
+        environment: Mapping[str, str] = os.environ,
+    ) -> Self:
         """A client of the daemon that environment and home directory name; call it inside a running loop."""
-        return cls(discover(url=url, home=home), patience=patience)
+        return cls(discover(environment, url, home), patience=patience)
 
     async def __aenter__(self) -> Self:
         return self

@@ -17,6 +17,8 @@ from mcisd.store.base import MetadataStore
 
 P = TypeVar("P")
 Fingerprint = tuple[str, str, int, str, int]
+FRESH = 1.0
+"""Seconds for which what was read of a connection config is believed: it is asked for with every call to a cloud."""
 
 
 class Clouds:
@@ -32,11 +34,16 @@ class Clouds:
         self._installation = installation
         self._open: dict[str, tuple[Fingerprint, CloudConnection]] = {}
         self._locks: dict[str, asyncio.Lock] = {}
+        self._read_at: dict[str, float] = {}
 
     async def connection(self, name: str) -> CloudConnection:
         """The open connection of this name; NotFoundError, or the CloudError that opening it met."""
         async with self._locks.setdefault(name, asyncio.Lock()):
+            now = asyncio.get_running_loop().time()
+            if name in self._open and now - self._read_at.get(name, -FRESH) < FRESH:
+                return self._open[name][1]
             fingerprint, spec, driver_name, path, account = await self._facts(name)
+            self._read_at[name] = now
             known = self._open.get(name)
             if known is not None and known[0] == fingerprint:
                 return known[1]

@@ -75,7 +75,7 @@ def _run(options: argparse.Namespace, settings: Settings, bundle: Bundle) -> int
     logging.basicConfig(
         level=settings.log.level.upper(), format="%(asctime)s %(levelname)-7s %(name)s: %(message)s", stream=sys.stderr
     )
-    for noisy in ("asyncssh", "alembic"):
+    for noisy in ("asyncssh", "alembic", "aiosqlite"):
         logging.getLogger(noisy).setLevel(logging.WARNING)
     return _loop(_serve(settings, bundle))
 
@@ -93,12 +93,6 @@ def _loop(work: Coroutine[Any, Any, int]) -> int:
 
 
 async def _serve(settings: Settings, bundle: Bundle) -> int:
-    # Imported here: `mcisd openapi` and `mcisd config` need neither stores nor SSH.
-    from mcisd.aio.clock import SystemClock
-    from mcisd.aio.supervise import Service
-    from mcisd.daemon.app import App
-    from mcisd.daemon.sdnotify import notify, watchdog
-
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
 
@@ -109,6 +103,13 @@ async def _serve(settings: Settings, bundle: Bundle) -> int:
 
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, ask_to_stop)
+    # Imported here: `mcisd openapi` and `mcisd config` need neither stores nor SSH; and after the signals, as it takes
+    # the longest part of a start.
+    from mcisd.aio.clock import SystemClock
+    from mcisd.aio.supervise import Service
+    from mcisd.daemon.app import App
+    from mcisd.daemon.sdnotify import notify, watchdog
+
     clock = SystemClock()
     app = App(settings, clock, bundle)
     starting = loop.create_task(app.start())

@@ -9,6 +9,8 @@ from mcisd.model.errors import ConflictError, InputError
 from mcisd.model.ids import new_id
 from mcisd.store.base import MetadataStore, Transaction
 
+METRIC_PARTS = {"measurement": "metric", "field_name": "metric"}
+"""Fields of a rule that are one field of a request."""
 Validate = Callable[[AlarmRule], AlarmRule]
 
 
@@ -91,8 +93,15 @@ def _check(validate: Validate, rule: AlarmRule, index: int) -> None:
     try:
         validate(rule)
     except InputError as error:
-        error.field = f"thresholds[{index}].{error.field}" if error.field else f"thresholds[{index}]"
+        name = METRIC_PARTS.get(error.field or "", _camel(error.field or ""))
+        error.field = f"thresholds[{index}].{name}" if name else f"thresholds[{index}]"
         raise
+
+
+def _camel(name: str) -> str:
+    """The name of a rule's field as requests spell it."""
+    first, *rest = name.split("_")
+    return first + "".join(part.capitalize() for part in rest)
 
 
 async def _check_channels(tx: Transaction, rules: list[AlarmRule]) -> None:

@@ -88,7 +88,7 @@ function sites(toScreen) {
     const key = `${latitude},${longitude}`;
     if (!found.has(key)) {
       const [x, y] = toScreen(longitude, latitude);
-      found.set(key, { x, y, vms: [], place: (display || vm.region).split(" (")[0] });
+      found.set(key, { x, y, vms: [], place: (display || vm.region).split(/[,(]/)[0].trim() });
     }
     found.get(key).vms.push(vm);
   }

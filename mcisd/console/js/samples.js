@@ -106,12 +106,15 @@ function rebuild() {
 
 function openLive() {
   const key = infra() && state.link !== "paused" ? state.key : "";
-  if (key === streamKey) return;
-  streamKey = key;
+  const wanted = key && [key, ...vms().map((vm) => vm.id).sort()].join(); // a stream knows the VMs of its beginning only
+  if (wanted === streamKey) return;
+  if (!wanted || !streamKey.startsWith(`${key},`)) {
+    latest.clear();
+    sparks.clear();
+  }
+  streamKey = wanted;
   stream?.close();
   stream = null;
-  latest.clear();
-  sparks.clear();
   if (key) stream = openStream(`${pathOf(key)}/monitoring/live?columns=${COLUMNS.join(",")}`, { onEvent: receive });
 }
 

@@ -142,11 +142,18 @@ class AgentKeeper:
             case "down" if not self._connected(item.vm):
                 await self._silent(item.vm)
             case "clock-skew":
-                skew = item.data.get("skew_s")
-                text = f"its clock is off by {skew} s; its samples are corrected"
-                await self._set(item.vm, "agent.clock-skew", text, data=item.data)
+                await self._set(item.vm, "agent.clock-skew", _skew(item.data), data=item.data)
             case "refused":
-                log.warning("an agent that says it is %s was refused: %s", item.vm, item.data.get("code"))
+                await self._refused(item.vm, str(item.data.get("code")))
+
+    async def _refused(self, uid: str, code: str) -> None:
+        log.warning("an agent that says it is %s was refused: %s", uid, code)
+        async with self._store.transaction() as tx:
+            vm = await tx.get(Vm, uid)
+            # While an agent is installed its predecessor may still call with the token it had.
+            if vm is not None and vm.agent is not AgentState.INSTALLING:
+                text = f"an agent that says it is {vm.name} was refused: its token is {code}"
+                await tx.emit(self._events.vm("agent.refused", vm, text, code=code))
 
     async def _silent(self, uid: str) -> None:
         async with self._store.reading() as tx:
@@ -175,3 +182,11 @@ class AgentKeeper:
             if kind:
                 await tx.emit(self._events.vm(kind, vm, f"{vm.name}: {text}", **(data or {})))
         return True
+
+
+def _skew(data: dict[str, object]) -> str:
+    """``skew_ms`` is what is added to the times of its samples: positive for a clock that is slow."""
+    skew = data.get("skew_ms")
+    if not isinstance(skew, int) or skew == 0:
+        return "its clock is right again"
+    return f"its clock is {abs(skew) / 1000:.0f} s {'slow' if skew > 0 else 'fast'}; its samples are corrected"

@@ -30,7 +30,7 @@ class Access:
         """AccessError unless the request bears the token, or the console's cookie (and its header on writes)."""
         header = request.headers.get("Authorization", "")
         scheme, _, value = header.partition(" ")
-        if scheme.lower() == "bearer" and hmac.compare_digest(value.strip().encode(), self._token):
+        if scheme.lower() == "bearer" and _same(value.strip(), self._token):
             return
         cookie = request.cookies.get(COOKIE, "")
         reading = request.method in ("GET", "HEAD")
@@ -60,13 +60,19 @@ class Access:
     def _session_ok(self, cookie: str) -> bool:
         expires, _, signature = cookie.partition(".")
         return (
-            expires.isdigit()
-            and hmac.compare_digest(signature.encode(), self._sign(expires).encode())
+            expires.isascii()
+            and expires.isdigit()
+            and _same(signature, self._sign(expires).encode())
             and int(expires) > self._now()
         )
 
     def _sign(self, text: str) -> str:
         return hmac.new(self._token, b"session:" + text.encode(), hashlib.sha256).hexdigest()
+
+
+def _same(given: str, secret: bytes) -> bool:
+    """Compared in constant time. A header may hold bytes that are no text; they are just wrong."""
+    return hmac.compare_digest(given.encode(errors="surrogateescape"), secret)
 
 
 def load_token(path: Path) -> str:

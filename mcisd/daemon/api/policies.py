@@ -46,8 +46,6 @@ async def _check(tx: Transaction, ns: str, infra: str, body: PolicyRequest) -> N
         raise InputError("minimum is above maximum", field="minimum", remedy="swap them")
     if body.action is PolicyAction.COMMAND and not body.command:
         raise InputError("action command needs a command", field="command", remedy="give one")
-    if body.action is PolicyAction.REPLACE and body.rule:
-        return
     if body.action in (PolicyAction.SCALE_OUT, PolicyAction.SCALE_IN) and not body.rule:
         raise InputError(f"action {body.action} needs an alarm rule", field="rule", remedy="name one of the thresholds")
     if body.rule and await tx.first(AlarmRule, ns=ns, mcis=infra, name=body.rule) is None:

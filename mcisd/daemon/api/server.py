@@ -31,7 +31,7 @@ HEADERS = {
 def build(context: Context) -> web.Application:
     """The aiohttp application with every operation."""
     app = web.Application(
-        middlewares=[_errors, _security(context)], client_max_size=context.settings.api.max_body_bytes
+        middlewares=[_security(context), _errors], client_max_size=context.settings.api.max_body_bytes
     )
     for route in ROUTES:
         app.router.add_route(route.method, route.full_path, _endpoint(route, context), name=route.operation)

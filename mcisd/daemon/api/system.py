@@ -16,10 +16,11 @@ from mcisd.model.events import Event
 
 STREAM = "text/event-stream"
 PAGE = 1000
+MOST = 2**63 - 1
 
 
 class EventQuery(Model):
-    after: Annotated[int | None, Field(ge=0, description="sequence; events after it")] = None
+    after: Annotated[int | None, Field(ge=0, le=MOST, description="sequence; events after it")] = None
     limit: Annotated[int, Field(ge=1, le=PAGE)] = 100
     subject: Annotated[str, Field(max_length=256, description="prefix of the subject")] = ""
     type: Annotated[str, Field(max_length=64, description="prefix of the type")] = ""
@@ -53,7 +54,7 @@ async def events(call: Call) -> list[EventInfo] | web.StreamResponse:
 async def _start(call: Call, query: EventQuery) -> int:
     last = call.request.headers.get("Last-Event-ID", "")
     if last:
-        if not last.isdigit():
+        if not (last.isascii() and last.isdigit() and len(last) < 19):
             raise InputError(
                 f"Last-Event-ID {last[:40]!r} is no sequence", field="Last-Event-ID", remedy="leave it out"
             )

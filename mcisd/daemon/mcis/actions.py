@@ -18,7 +18,6 @@ class Acted:
 
     info: VmInfo | None = None
     not_before: float = 0.0
-    found: bool = True
 
 
 class VmActions:
@@ -36,8 +35,6 @@ class VmActions:
         match step:
             case Step.CREATE:
                 return Acted(await cloud.start_vm(self._request(vm, needs)))
-            case Step.FIND:
-                return await self._find(cloud, vm)
             case Step.SUSPEND:
                 await cloud.suspend_vm(vm.cloud_id)
             case Step.RESUME:
@@ -50,13 +47,6 @@ class VmActions:
             case _:
                 raise ValueError(f"{step} is not a step to act on")
         return Acted()
-
-    async def _find(self, cloud: VmHandler, vm: Vm) -> Acted:
-        """The VM that a creation with a lost answer may have made."""
-        for info in await cloud.list_vms():
-            if info.token == vm.uid:
-                return Acted(info)
-        return Acted(found=False)
 
     def _request(self, vm: Vm, needs: dict[ResourceKind, Resource]) -> VmRequest:
         network = needs[ResourceKind.NETWORK]

@@ -24,7 +24,6 @@ class Step(StrEnum):
     NOTHING = "nothing"
     WAIT = "wait"
     CREATE = "create"
-    FIND = "find"
     SUSPEND = "suspend"
     RESUME = "resume"
     REBOOT = "reboot"
@@ -46,7 +45,10 @@ class Decision:
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """What the cloud told of a VM last: its state, None where it does not list it; and when we asked."""
+    """What the cloud told of a VM last: its state, None where it does not list it; and when we asked.
+
+    A VM without a cloud id is looked for by its token.
+    """
 
     state: CloudVmState | None
     at: float
@@ -63,22 +65,26 @@ _SETTLED = {
 }
 
 
-def decide(vm: Vm, needs: list[Resource], seen: Seen | None, now: float) -> Decision:
-    """The next step of one VM. ``seen`` None means that nobody has asked its cloud since the last step."""
+def decide(vm: Vm, needs: list[Resource], seen: Seen | None, now: float, born: float = 0.0) -> Decision:
+    """The next step of one VM. ``seen`` None means that nobody has asked its cloud since the last step.
+
+    ``born`` is when this process began: a creation that an earlier process left behind may have reached the cloud as
+    late as that.
+    """
     if vm.next_try_at > now:
         return WAIT
     match vm.pending:
         case None:
             return _watch(vm, seen)
         case Action.CREATE:
-            return _create(vm, needs, seen)
+            return _create(vm, needs, seen, born)
         case Action.TERMINATE:
-            return _terminate(vm, seen)
+            return _terminate(vm, seen, born)
         case action:
             return _control(vm, action, seen)
 
 
-def _create(vm: Vm, needs: list[Resource], seen: Seen | None) -> Decision:
+def _create(vm: Vm, needs: list[Resource], seen: Seen | None, born: float) -> Decision:
     broken = [need for need in needs if need.state in (ResourceState.FAILED, ResourceState.DELETING)]
     if broken and not vm.acted:
         return Decision(Step.FAIL, reason=f"its {broken[0].kind} {broken[0].name} is not there: {broken[0].error}")
@@ -95,21 +101,28 @@ def _create(vm: Vm, needs: list[Resource], seen: Seen | None) -> Decision:
             return Decision(Step.DONE, VmState.SUSPENDED)
         case CloudVmState.FAILED | CloudVmState.TERMINATED | CloudVmState.TERMINATING:
             return Decision(Step.LOST, reason=seen.reason or f"the cloud reports it {seen.state}")
-        case None if seen.at - vm.create_tried_at > LOST_AFTER:
+        case None if _would_show(vm, seen, born):
             return Decision(Step.LOST, reason="the cloud accepted it and does not list it any more")
     return WAIT
 
 
-def _terminate(vm: Vm, seen: Seen | None) -> Decision:
+def _terminate(vm: Vm, seen: Seen | None, born: float) -> Decision:
     if not vm.cloud_id:
         if not vm.create_tried_at:
             return Decision(Step.DONE, VmState.TERMINATED)
-        return Decision(Step.FIND)
+        if seen is not None and seen.state is None and _would_show(vm, seen, born):
+            return Decision(Step.DONE, VmState.TERMINATED)
+        return WAIT  # if it is there, the look brings its cloud id
     if not vm.acted:
         return Decision(Step.TERMINATE)
     if seen is not None and seen.state in (None, CloudVmState.TERMINATED):
         return Decision(Step.DONE, VmState.TERMINATED)
     return WAIT
+
+
+def _would_show(vm: Vm, seen: Seen, born: float) -> bool:
+    """Had its creation taken effect, the look ``seen`` would have shown it."""
+    return seen.at - max(vm.create_tried_at, born) > LOST_AFTER
 
 
 _CONTROL = {

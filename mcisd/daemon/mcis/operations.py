@@ -1,11 +1,11 @@
 """When is an operation finished, and what becomes of its failures. Runs inside the transaction that changed its VMs."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from typing import Protocol
 
 from mcisd.daemon.events import EventMaker
-from mcisd.daemon.mcis.service import wish
+from mcisd.daemon.mcis.rules import wish
 from mcisd.model.records import Mcis, Operation, Vm
 from mcisd.model.states import Action, OnFailure, OperationState, VmState
 from mcisd.store.base import Transaction
@@ -31,10 +31,11 @@ class Operations:
         operation = await tx.get(Operation, uid)
         if operation is None or operation.state is not OperationState.RUNNING:
             return set()
+        # Asked of the index first: this runs for every batch of changes, and an operation may hold 10 000 VMs.
+        if await tx.count(Vm, operation=uid, dirty=True):
+            return set()
         vms = await self._vms(tx, operation)
         mine = [vm for vm in vms if vm.operation == uid]
-        if any(vm.pending is not None for vm in mine):
-            return set()
         failures = [vm for vm in mine if vm.error_code]
         superseded = len([vm for vm in vms if vm.operation != uid])
         mcis = await tx.get(Mcis, operation.mcis)
@@ -42,8 +43,14 @@ class Operations:
             woken = await self._on_failure(tx, mcis, operation, failures)
             if woken is not None:
                 return woken
-        await self._finish(tx, operation, len(mine) - len(failures), failures, superseded, mcis)
-        return set()
+        return await self._finish(tx, operation, len(mine) - len(failures), failures, superseded, mcis)
+
+    async def displaced(self, tx: Transaction, vms: Iterable[Vm]) -> set[str]:
+        """Settle the operations that ``vms`` (as they were) belonged to: a later request has taken them over."""
+        woken: set[str] = set()
+        for uid in sorted({vm.operation for vm in vms if vm.operation}):
+            woken |= await self.settle(tx, uid)
+        return woken
 
     async def _vms(self, tx: Transaction, operation: Operation) -> list[Vm]:
         found = []
@@ -66,7 +73,7 @@ class Operations:
 
     async def _finish(
         self, tx: Transaction, operation: Operation, good: int, failures: list[Vm], superseded: int, mcis: Mcis | None
-    ) -> None:
+    ) -> set[str]:
         # VMs whose rows are gone were disposed of or deleted after they had reached the end.
         good += len(operation.vms) - good - len(failures) - superseded
         bad = len(failures) + superseded
@@ -77,10 +84,11 @@ class Operations:
             message += f" (and {len(failures) - 1} more)" if len(failures) > 1 else ""
         if superseded:
             message += f"; {superseded} superseded by a later request"
+        woken: set[str] = set()
         if failures and mcis is not None and mcis.on_failure is OnFailure.ROLLBACK and operation.kind in MAKING:
             message += "; rolled back"
             state = OperationState.FAILED
-            await self._roll_back(tx, operation)
+            woken = await self._roll_back(tx, operation)
         done = replace(operation, state=state, succeeded=good, failed=bad, message=message, finished_at=self._now())
         await tx.update(done)
         if mcis is not None:
@@ -90,10 +98,17 @@ class Operations:
                     "operation.finished", mcis, text, operation=done.uid, kind=done.kind, outcome=state.value
                 )
             )
+        return woken
 
-    async def _roll_back(self, tx: Transaction, operation: Operation) -> None:
-        for vm in await self._vms(tx, operation):
+    async def _roll_back(self, tx: Transaction, operation: Operation) -> set[str]:
+        """Remove all VMs of the operation; the connections that got work by it."""
+        vms = await self._vms(tx, operation)
+        for vm in vms:
             if vm.state is VmState.TERMINATED:
                 await tx.delete(vm)
+            elif vm.pending is Action.TERMINATE:
+                await tx.update(replace(vm, disposable=True))  # a later request ends it already, and waits for that
             else:
                 await tx.update(replace(wish(vm, Action.TERMINATE, ""), disposable=True))
+        later = [vm for vm in vms if vm.operation != operation.uid]
+        return {vm.connection for vm in vms} | await self.displaced(tx, later)

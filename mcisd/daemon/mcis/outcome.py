@@ -3,8 +3,7 @@
 from dataclasses import replace
 
 from mcisd.daemon.events import EventMaker
-from mcisd.daemon.mcis.decide import LOST_AFTER
-from mcisd.model.cloud import CloudVmState, VmInfo
+from mcisd.model.cloud import VmInfo
 from mcisd.model.errors import McisdError
 from mcisd.model.events import Event
 from mcisd.model.records import Resource, Vm
@@ -81,10 +80,16 @@ def failed(vm: Vm, code: str, reason: str) -> Vm:
     )
 
 
+def tried(vm: Vm, now: float) -> Vm:
+    """Its creation may have reached the cloud as late as ``now``."""
+    return replace(vm, create_tried_at=now)
+
+
 def tripped(vm: Vm, error: McisdError, now: float) -> Vm:
-    """A step raised: try again later, or give up."""
-    attempts = vm.attempts + 1
-    if not error.retriable or attempts >= MAX_ATTEMPTS:
+    """A step raised: try again later, or give up. Removing what nobody will ask for again is never given up."""
+    attempts = min(vm.attempts + 1, 100)
+    forever = vm.disposable and vm.pending is Action.TERMINATE
+    if not forever and (not error.retriable or attempts >= MAX_ATTEMPTS):
         return failed(replace(vm, attempts=attempts), error.code, error.message)
     delay = min(MAX_DELAY, 2.0**attempts)
     return replace(vm, attempts=attempts, next_try_at=now + delay, error=error.message, error_code=error.code)
@@ -105,17 +110,6 @@ def told(events: EventMaker, before: Vm, after: Vm, reason: str = "") -> list[Ev
         text += f": {after.error}"
     elif reason:
         text += f" ({reason})"
-    kind = "vm.failed" if after.error_code else f"vm.{after.state.value.lower()}"
+    failed_now = after.error_code and after.state in (VmState.FAILED, VmState.UNDEFINED)
+    kind = "vm.failed" if failed_now else f"vm.{after.state.value.lower()}"
     return [events.vm(kind, after, text, region=after.region, address=after.public_address, errorCode=after.error_code)]
-
-
-def settled_at_cloud(state: CloudVmState | None) -> bool:
-    """No change is to be expected by itself."""
-    return state in (CloudVmState.RUNNING, CloudVmState.STOPPED, CloudVmState.TERMINATED, CloudVmState.FAILED, None)
-
-
-def not_found_yet(vm: Vm, now: float) -> Vm:
-    """A creation whose answer was lost is not listed: gone for good once lists cannot lag any more."""
-    if now - vm.create_tried_at > LOST_AFTER:
-        return done(vm, VmState.TERMINATED)
-    return replace(vm, next_try_at=now + 1.0)

@@ -98,7 +98,10 @@ class VmRows:
         return rows
 
     def again(self, vm: Vm, operation: str, name: str) -> Vm:
-        """A fresh row with the same wishes as ``vm``, its own uid (so its own token) and host key."""
+        """A fresh row with the same wishes as ``vm``, its own uid (so its own token) and host key.
+
+        The first try of it is made at once, later ones after growing delays.
+        """
         uid = new_id("vm")
         host_key, sealed = self._make_host_key(uid, name)
         return Vm(
@@ -121,6 +124,7 @@ class VmRows:
             labels=vm.labels,
             operation=operation,
             retries=vm.retries + 1,
+            next_try_at=self._now() + 2.0**vm.retries if vm.retries else 0.0,
             host_key=host_key,
             sealed_host_key=sealed,
         )

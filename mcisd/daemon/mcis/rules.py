@@ -1,4 +1,6 @@
-"""Which action makes sense in which state (SYSTEM §5). Pure."""
+"""Which action makes sense in which state (SYSTEM §5), and the row that asks for one. Pure."""
+
+from dataclasses import replace
 
 from mcisd.model.records import Vm
 from mcisd.model.states import Action, Goal, VmState
@@ -47,3 +49,20 @@ def goal_of(action: Action) -> Goal:
 def state_while(action: Action) -> VmState:
     """The state shown while it is under way."""
     return _WHILE[action]
+
+
+def wish(vm: Vm, action: Action, operation: str) -> Vm:
+    """The row with ``action`` asked for."""
+    return replace(
+        vm,
+        goal=goal_of(action),
+        state=state_while(action),
+        pending=action,
+        acted=False,
+        dirty=True,
+        operation=operation,
+        attempts=0,
+        next_try_at=0.0,
+        error="",
+        error_code="",
+    )

@@ -53,6 +53,7 @@ class Needs:
             group.security_group,
             f"{at}.securityId",
             lambda: {"network": network.name, "rules": AUTO_RULES},
+            network.name,
         )
         key = await self._given_or_auto(ResourceKind.SSH_KEY, connection, group.ssh_key, f"{at}.keyId", dict)
         if security.body.get("network") != network.name:
@@ -70,19 +71,37 @@ class Needs:
         name: str,
         field: str,
         body: Callable[[], dict[str, object]],
+        of: str = "",
     ) -> Resource:
+        """``of`` names the network that a security group is for."""
         if name:
             return await self._given(kind, connection, name, field)
-        auto_name = f"auto-{connection.name}"[:63].rstrip("-")
-        found = await self._find(kind, auto_name, connection)
-        if found is not None and found.state is not ResourceState.DELETING:
-            return found
-        if found is not None:
-            auto_name = f"{auto_name[:57]}-{new_id('r')[-5:]}"
-        return await self._make(kind, connection, auto_name, body())
+        return await self._auto(kind, connection, of, lambda row: of in ("", row.body.get("network")), body)
+
+    async def _auto(
+        self,
+        kind: ResourceKind,
+        connection: Connection,
+        of: str,
+        fits: Callable[[Resource], bool],
+        body: Callable[[], dict[str, object]],
+    ) -> Resource:
+        """The automatic resource of this connection that fits, or a new one. ``of`` tells several of a kind apart."""
+        known = self._known.get((kind, connection.name, of))
+        if known is not None:
+            return known
+        rows = await self._tx.find(Resource, ns=self._ns, kind=kind.value, connection=connection.name)
+        found = next((r for r in rows if r.auto and r.state is not ResourceState.DELETING and fits(r)), None)
+        if found is None:
+            found = await self._make(kind, connection, body())
+        elif found.state is ResourceState.FAILED:
+            # One that could not be made is tried again by the next request that needs it.
+            found = await self._tx.update(made_again(found))
+        self._known[kind, connection.name, of] = found
+        return found
 
     async def _given(self, kind: ResourceKind, connection: Connection, name: str, field: str) -> Resource:
-        found = await self._find(kind, name, None)
+        found = await self._named(kind, name)
         if found is None:
             raise InputError(
                 f"there is no {kind} named {name!r} in namespace {self._ns}",
@@ -102,36 +121,25 @@ class Needs:
     async def _catalogue(self, kind: ResourceKind, connection: Connection, wanted: str, field: str) -> Resource:
         """An image or spec: a registered name, an id of the cloud (registered on the way), or the default."""
         if wanted:
-            found = await self._find(kind, wanted, None)
+            found = await self._named(kind, wanted)
             if found is not None:
                 return await self._given(kind, connection, wanted, field)
         cloud_id = wanted or DEFAULT
-        slug = re.sub(r"[^a-z0-9]+", "-", cloud_id.lower()).strip("-") or "x"
+        body: dict[str, object] = {"cloud_id": cloud_id}
+        return await self._auto(kind, connection, cloud_id, lambda r: r.body.get("cloud_id") == cloud_id, lambda: body)
+
+    async def _named(self, kind: ResourceKind, name: str) -> Resource | None:
+        return await self._tx.first(Resource, ns=self._ns, kind=kind.value, name=name)
+
+    async def _make(self, kind: ResourceKind, connection: Connection, body: dict[str, object]) -> Resource:
+        slug = re.sub(r"[^a-z0-9]+", "-", str(body.get("cloud_id", "")).lower()).strip("-")
         name = f"auto-{connection.name}-{slug}"[:63].rstrip("-")
-        found = await self._find(kind, name, connection)
-        if found is not None and found.state is not ResourceState.DELETING:
-            return found
-        return await self._make(kind, connection, name, {"cloud_id": cloud_id})
-
-    async def _find(self, kind: ResourceKind, name: str, connection: Connection | None) -> Resource | None:
-        known = self._known.get((kind, name, ""))
-        if known is not None:
-            return known
-        found = await self._tx.first(Resource, ns=self._ns, kind=kind.value, name=name)
-        if found is not None and connection is not None and found.connection != connection.name:
-            return None
-        if found is not None and found.auto and found.state is ResourceState.FAILED:
-            # An automatic one that could not be made is tried again by the next request that needs it.
-            found = await self._tx.update(_again(found))
-        if found is not None:
-            self._known[kind, name, ""] = found
-        return found
-
-    async def _make(self, kind: ResourceKind, connection: Connection, name: str, body: dict[str, object]) -> Resource:
-        resource = new_resource(self._ns, kind, name, connection.name, body, self._make_key, auto=True)
-        stored = await self._tx.insert(resource)
-        self._known[kind, name, ""] = stored
-        return stored
+        if await self._named(kind, name) is not None:
+            # Taken by another connection's, by one on its way out, or by the user: any other name will do.
+            name = f"{name[:57]}-{new_id('r')[-5:]}"
+        return await self._tx.insert(
+            new_resource(self._ns, kind, name, connection.name, body, self._make_key, auto=True)
+        )
 
 
 def new_resource(
@@ -162,5 +170,6 @@ def new_resource(
     )
 
 
-def _again(resource: Resource) -> Resource:
+def made_again(resource: Resource) -> Resource:
+    """The row of one that could not be made, to be tried anew."""
     return replace(resource, state=ResourceState.CREATING, attempts=0, next_try_at=0.0, error="", error_code="")

@@ -1,25 +1,34 @@
 """Daemons that live as long as the test session: one on mock clouds, one on a local cloud with real SSH and agents."""
 
+import asyncio
 import logging
 from collections.abc import AsyncIterator, Iterator
 
 import pytest
 import pytest_asyncio
 
+for name in ("alarms", "federation", "infra", "local", "system"):
+    pytest.register_assert_rewrite(f"tests.integration.api.exercise_{name}")
+
 from tests.integration.api import api_world
+from mcisd.agent.bundle import build_bundle
+from mcisd.drivers.local import launch
 from tests.integration.api.api_kit import Api, Records, daemon, settings_of
+from tests.integration.api.api_local import Local, local_world
 
 
 @pytest.fixture(scope="session")
 def records() -> Iterator[Records]:
-    """Every log record of the session at level DEBUG."""
-    kept, root = Records(), logging.getLogger()
+    """Every log record of the session: ours at level DEBUG, those of libraries at INFO."""
+    kept, root, ours = Records(), logging.getLogger(), logging.getLogger("mcisd")
     before = root.level
     root.addHandler(kept)
-    root.setLevel(logging.DEBUG)
+    root.setLevel(logging.INFO)
+    ours.setLevel(logging.DEBUG)
     yield kept
     root.removeHandler(kept)
     root.setLevel(before)
+    ours.setLevel(logging.NOTSET)
 
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
@@ -39,3 +48,15 @@ async def conn(api: Api) -> str:
 async def running(api: Api, conn: str) -> str:
     """The path of an MCIS of two running mock VMs that tests only look at."""
     return await api_world.infra(api, conn, count=2)
+
+
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def local(tmp_path_factory: pytest.TempPathFactory, records: Records) -> AsyncIterator[Local]:
+    """A daemon with real agents, and two real VMs of a local cloud that ends with it."""
+    cloud = tmp_path_factory.mktemp("cloud")
+    settings = settings_of(tmp_path_factory.mktemp("home"), agents={"enabled": True, "interval_s": 0.5})
+    async with daemon(settings, build_bundle) as running:
+        try:
+            yield await local_world(running, cloud)
+        finally:
+            await asyncio.to_thread(launch.stop, cloud, terminate=True)

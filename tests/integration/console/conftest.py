@@ -1,9 +1,10 @@
 """A console to look at and a browser to look with.
 
-``console_url`` is the one-time sign-in link of a running console with the 18 VMs of the demonstration. Here it comes
-from the development server; whoever overrides the fixture with the daemon's link runs the same tests on the daemon.
+``console_url`` is the one-time sign-in link of the daemon with the 18 VMs of the demonstration on the local cloud.
+With MCISD_CONSOLE_FAKE set it comes from the development server instead: quicker while working on the page.
 """
 
+import os
 import shutil
 import subprocess
 import sys
@@ -13,14 +14,29 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
 
+from tests.integration.console.real_console import RealConsole
+
 ROOT = Path(__file__).resolve().parents[3]
 FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
          "--disable-component-update", "--disable-sync"]  # fmt: skip
 
 
 @pytest.fixture(scope="module")
-def console_url() -> Iterator[str]:
+def console_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """A link that signs in once."""
+    if os.environ.get("MCISD_CONSOLE_FAKE"):
+        yield from fake_console()
+        return
+    real = RealConsole(tmp_path_factory.mktemp("daemon"))
+    try:
+        real.build()
+        yield real.link
+    finally:
+        real.close()
+
+
+def fake_console() -> Iterator[str]:
+    """The link of the development server."""
     command = [sys.executable, "-m", "tests.integration.console.fake_server"]
     with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as server:
         try:

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from playwright.sync_api import Browser
 
+COMMON = 150
 DECODE = """async (data) => {
   const image = await createImageBitmap(await (await fetch("data:image/png;base64," + data)).blob());
   const canvas = new OffscreenCanvas(image.width, image.height);
@@ -32,11 +33,16 @@ def decode(browser: Browser, png: bytes) -> NDArray[np.uint8]:
 
 
 def reduce(pixels: NDArray[np.uint8]) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
-    """Palette (n ≤ 256, 3) and index per pixel: the commonest colours stay, the others take the nearest of them."""
+    """Palette (n ≤ 256, 3) and index per pixel: the commonest and the farthest stay, others take the nearest."""
     red, green, blue = ((pixels[:, :, i].astype(np.uint32) & 0xFC) << shift for i, shift in enumerate((16, 8, 0)))
     packed, inverse, counts = np.unique(red | green | blue, return_inverse=True, return_counts=True)
     colours = np.stack([packed >> 16, packed >> 8 & 0xFF, packed & 0xFF], axis=1)
-    chosen = np.argsort(counts)[::-1][:256]
+    chosen = list(np.argsort(counts)[::-1][:COMMON])
+    distance = np.full(len(colours), np.inf)
+    for i in range(min(256, len(colours))):
+        if i >= len(chosen):
+            chosen.append(int(distance.argmax()))  # rare colours far from all others stay too
+        distance = np.minimum(distance, ((colours.astype(np.int32) - colours[chosen[i]].astype(np.int32)) ** 2).sum(1))
     palette = colours[chosen].astype(np.int32)
     nearest = np.empty(len(colours), np.uint8)
     for start in range(0, len(colours), 1024):

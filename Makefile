@@ -1,0 +1,51 @@
+# Every target does its own set-up: a machine with Python 3.11 or newer and make is enough.
+# Extra arguments: make demo ARGS=--exit, make test ARGS="-k alarms -x". Another Python: make demo PYTHON=python3.12
+
+ARGS ?=
+BIN := .venv/bin
+PINNED := pyproject.toml tools/setup.sh
+export PYTHON
+# Bytecode is wanted: without it each of the demonstration's processes would compile the package anew.
+unexport PYTHONDONTWRITEBYTECODE
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test lint format bench docs lock clean
+
+help: ## show this list
+	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 16
+
+.venv/.base-done: constraints/base.txt $(PINNED)
+	@tools/setup.sh base
+
+.venv/.dev-done: constraints/dev.txt constraints/base.txt $(PINNED)
+	@tools/setup.sh dev
+
+demo: .venv/.base-done ## launch 18 hosts in 4 clouds, watch them, break them, mend them (ARGS=--exit ends by itself)
+	@exec $(BIN)/mcisd demo $(ARGS)
+
+test: .venv/.dev-done ## all tests that this machine can run; the last lines say what was left out
+	@exec $(BIN)/python -m pytest $(ARGS)
+
+lint: .venv/.dev-done ## form, style, types and who may import whom
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+format: .venv/.dev-done ## bring the code into form
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+bench: .venv/.dev-done ## every figure of the README; wants an idle machine and about fifteen minutes
+	@set -e; for script in benchmarks/*.py; do echo "== $$script"; $(BIN)/python $$script $(ARGS); done
+
+docs: .venv/.dev-done ## write the generated parts of docs/, then check that docs and code agree
+	$(BIN)/python tools/write_docs.py
+	$(BIN)/python -m pytest -q tests/unit/house
+
+lock: ## resolve constraints/ anew (needs uv)
+	@tools/lock.sh
+
+clean: ## remove everything that was made here
+	rm -rf .venv .pytest_cache .ruff_cache .mypy_cache .import_linter_cache .hypothesis .coverage* htmlcov build dist *.egg-info
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,0 +1,98 @@
+"""Scene 3: one VM is really loaded; the alarm fires, two receivers are told, a policy acts, the alarm resolves."""
+
+from mcisd.demo.receivers import FIRING, RESOLVED, Received, until_received
+from mcisd.demo.show import Show
+from mcisd.demo.telling import expect
+from mcisd.demo.watching import about
+from mcisd.demo.world import INFRA, NS, TOTAL
+
+RULE, HELD = "cpu-busy", 4.0
+SCALE_OUT, REPLACE = "elsewhere", "heal"
+LOAD = """
+for i in $(seq {loops}); do nohup sh -c 'while :; do :; done' > /dev/null 2>&1 < /dev/null & echo $! >> load.pids; done
+date +%s.%N
+"""
+UNLOAD = "kill $(cat load.pids); rm load.pids; date +%s.%N"
+
+
+async def prepare(show: Show) -> None:
+    """Channels, one threshold with hysteresis, and two policies."""
+    text = (
+        f"told: webhook, mail ({show.mail.software}); threshold: cpu > 80 for {HELD:g} s; policies: scale out, replace"
+    )
+    with show.tell.step("thresholds", text):
+        await show.client.create_channel("webhook", show.webhook.url)
+        await show.client.create_channel("mail", show.mail.url)
+        rule = {
+            "name": RULE, "metric": "cpu.usage_active", "tags": {"cpu": "cpu-total"}, "comparison": ">",
+            "threshold": 80, "recovery": 60, "forS": HELD, "severity": "critical", "channels": ["webhook", "mail"],
+        }  # fmt: skip
+        rules = await show.client.set_thresholds(NS, INFRA, [rule])
+        expect([one["name"] for one in rules] == [RULE], f"the threshold {RULE} alone", rules)
+        scale_out = {"name": SCALE_OUT, "rule": RULE, "action": "scaleOut", "maximum": TOTAL + 1}
+        await show.client.create_policy(NS, INFRA, scale_out)
+        await show.client.create_policy(NS, INFRA, {"name": REPLACE, "action": "replace", "cooldownS": 5})
+
+
+async def load(show: Show) -> None:
+    """Load, firing, messages, one VM more."""
+    vm = next(vm for vm in await show.vms() if vm["region"] == "koreacentral")
+    show.loaded = vm["name"]
+    since = show.events.place
+    with show.tell.step("load", f"{show.loaded} loaded: {vm['vcpus']} busy loop(s), all its CPU"):
+        loaded_at = await _on_loaded(show, LOAD.format(loops=max(1, vm["vcpus"])))
+    with show.tell.step("firing", "alarm fires") as step:
+        event = await show.events.until("alarm.firing", 30.0, about(show.loaded), since)
+        step.text = f"alarm fires: cpu {float(event['data']['value']):.1f} > 80 held for {HELD:g} s"
+    with show.tell.step("messages", "webhook and mail received it") as step:
+        messages = await _messages(show, FIRING)
+        step.text = f"webhook and mail received: {messages[0].title}"
+        _only_once(show, FIRING, messages)
+    delivered = max(message.at for message in messages) - loaded_at
+    show.tell.figures[f"load to both messages delivered (threshold held {HELD:g} s)"] = delivered
+    show.tell.figures["the same without the time held"] = delivered - HELD
+    with show.tell.step("scale-out", "policy adds a VM elsewhere") as step:
+        acted = await show.events.until("policy.acted", 10.0, since=since)
+        await show.finished({"id": acted["data"]["operation"], "kind": "expand"}, 40.0)
+        new = next((one for one in await show.vms() if one["name"].startswith(SCALE_OUT)), None)
+        where = new["connConfigName"] if new else "no new VM"
+        expect(where not in ("no new VM", vm["connConfigName"]), "a VM on another connection", where)
+        step.text = f"policy adds a VM elsewhere: {SCALE_OUT}-1 on {where}, because {vm['connConfigName']} is busy"
+
+
+async def relax(show: Show) -> None:
+    """The load ends; both receivers get one message that it did."""
+    since = show.events.place
+    with show.tell.step("resolved", "load ends, alarm resolves"):
+        ended_at = await _on_loaded(show, UNLOAD)
+        await show.events.until("alarm.resolved", 30.0, about(show.loaded), since)
+        messages = await _messages(show, RESOLVED)
+        _only_once(show, RESOLVED, messages)
+    show.tell.figures["end of load to both messages delivered"] = max(message.at for message in messages) - ended_at
+
+
+async def _on_loaded(show: Show, command: str) -> float:
+    """Run a command on the loaded VM that prints the time; returns that time."""
+    result = (await show.client.command(NS, INFRA, command, vms=(show.loaded,)))[0]
+    expect(result["exitStatus"] == 0, "the command to end with 0", result["error"] or result["stderr"])
+    return float(result["stdout"].split()[-1])
+
+
+async def _messages(show: Show, kind: str) -> list[Received]:
+    return [
+        await until_received(show.webhook, kind, "webhook", 15.0),
+        await until_received(show.mail, kind, "mail server", 15.0),
+    ]
+
+
+def _only_once(show: Show, kind: str, messages: list[Received]) -> None:
+    """Each receiver got exactly one message of this kind, about the loaded VM."""
+    expect(all(show.loaded in message.title for message in messages), f"messages about {show.loaded}", messages)
+    counts(show, kind, 1)
+
+
+def counts(show: Show, kind: str, wanted: int) -> None:
+    """Exactly so many messages of a kind at each receiver."""
+    for name, receiver in (("webhook", show.webhook), ("mail server", show.mail)):
+        got = [message.title for message in receiver.received if message.kind == kind]
+        expect(len(got) == wanted, f"exactly {wanted} {kind} message(s) at the {name}", got)
