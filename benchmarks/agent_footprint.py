@@ -20,7 +20,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from mcisd.agent.bundle import build_bundle
-from tests.unit.agent.agent_server import AgentServer, make_certificates, start_agent, write_config
+from tests.integration.agent.agent_server import AgentServer, make_certificates, start_agent, write_config
 
 EXPORTER = "/usr/bin/prometheus-node-exporter"
 COLLECTD = "/usr/sbin/collectd"

@@ -12,6 +12,10 @@ import zipfile
 _STAMP = (2020, 1, 1, 0, 0, 0)  # the same sources give the same bytes
 _MAIN = """import sys
 
+from mcisd.agent.launch import launch
+
+launch(__loader__, %r, sys.argv)
+
 from mcisd.agent.main import main
 
 sys.exit(main(sys.argv[1:]))
@@ -20,7 +24,7 @@ sys.exit(main(sys.argv[1:]))
 
 def build_bundle() -> "bytes":
     """The archive; run it with ``python3 -ISB agent.pyz --config FILE``. Raises OSError without the sources."""
-    entries = {"__main__.py": _MAIN}
+    entries = {}
     package = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
     entries["mcisd/__init__.py"] = '__version__ = "%s"\n' % _version(package)
     entries["mcisd/model/__init__.py"] = ""
@@ -30,6 +34,7 @@ def build_bundle() -> "bytes":
             path = os.path.join(folder, name)
             if name.endswith(".py") and path != os.path.abspath(__file__):
                 entries["mcisd/" + os.path.relpath(path, package).replace(os.sep, "/")] = _text(path)
+    entries["__main__.py"] = _MAIN % sorted(entries)
     out = io.BytesIO()
     with zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as archive:
         for inside in sorted(entries):

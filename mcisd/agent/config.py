@@ -1,7 +1,8 @@
 """The agent's settings: ``agent.json`` in, one checked ``Config`` out. The token stays inside it."""
 
-import json
 import os
+
+from mcisd.model import wire
 
 _KNOWN = {
     "vm": str,
@@ -47,7 +48,7 @@ def load(path: "str") -> "Config":
         with open(path, "rb") as file:
             if os.fstat(file.fileno()).st_mode & 0o077:
                 raise ConfigError("config %s: others may read it; chmod 600 it" % path)
-            body = json.loads(file.read().decode())
+            body = wire.from_json(file.read().decode())
     except OSError as error:
         raise ConfigError("config %s: cannot read it (%s)" % (path, error.strerror)) from None
     except ValueError as error:

@@ -1,8 +1,6 @@
 """One measuring round: all probes in, one row of floats and its schema out. A failing probe never stops the others."""
 
-import array
 import binascii
-import json
 
 from mcisd.agent.probes.base import NAN, ProcFiles
 from mcisd.model import wire
@@ -17,7 +15,7 @@ class Schema:
     """The meaning of a frame's columns. The id is made from the columns, so it is the same after a restart."""
 
     def __init__(self, columns: "list[list[object]]") -> "None":
-        text = json.dumps(columns, separators=(",", ":"), sort_keys=True)
+        text = wire.to_json(columns, sort_keys=True)
         self.id = binascii.crc32(text.encode())
         self.message = wire.pack_json(wire.SCHEMA, {"id": self.id, "columns": columns})
         self.width = len(columns)
@@ -33,10 +31,10 @@ class Gatherer:
         self._stats = stats
         self._shapes: "list[list[dict[str, str]]]" = [[] for _ in probes]
 
-    def gather(self, now: "float", tick: "bool") -> "array.array[float]":
+    def gather(self, now: "float", tick: "bool") -> "list[float]":
         """Measure everything at monotonic second ``now``; a ``tick`` is a regular round, else it is on demand."""
         self._files.start(now)
-        values: "array.array[float]" = array.array("d")
+        values: "list[float]" = []
         changed = self.schema.width == 0
         for number, probe in enumerate(self._probes):
             shape = self._shapes[number]

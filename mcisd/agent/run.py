@@ -2,7 +2,6 @@
 
 import os
 import select
-import signal
 import time
 
 from mcisd import __version__
@@ -20,9 +19,11 @@ from mcisd.model import wire
 
 MYPY = False
 if MYPY:
-    import array
+    import signal
 
     from mcisd.agent.config import Config
+else:
+    import _signal as signal  # the C part: the module signal adds enumerations, 0.5 MB
 
 ORDERLY = 0
 DO_NOT_RESTART = 64
@@ -68,8 +69,8 @@ class Agent:
     def tick(self) -> "None":
         """One regular measuring round: its frame goes to the outbox."""
         began = time.monotonic()
+        time_ms = self._schedule.stamp(time.time() * 1000.0)
         values = self._gatherer.gather(began, True)
-        time_ms = int(time.time() * 1000)
         seq = self._sequence.take()
         schema = self._gatherer.schema
         payload = wire.pack_frame(schema.id, seq, time_ms, 0, values)[_HEAD:]
@@ -138,7 +139,7 @@ class Agent:
         return reply, None
 
     def _measure(self, reply: "dict[str, object]") -> "tuple[dict[str, object], tuple[int, bytes] | None]":
-        values: "array.array[float]" = self._gatherer.gather(time.monotonic(), False)
+        values: "list[float]" = self._gatherer.gather(time.monotonic(), False)
         schema = self._gatherer.schema
         known = [None if value != value else value for value in values]  # JSON has no NaN
         reply.update(schema=schema.id, time_ms=int(time.time() * 1000), values=known)

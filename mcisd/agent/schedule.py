@@ -22,3 +22,14 @@ class Schedule:
         """
         slot = (wall_ms - self.phase_ms + self.interval_ms / 8.0) // self.interval_ms
         return (slot + 1) * self.interval_ms + self.phase_ms - wall_ms
+
+    def stamp(self, wall_ms: "float") -> "int":
+        """The time a measuring round that began at wall-clock time ``wall_ms`` bears.
+
+        The tick it was meant for, if it came close: then ticks lie exactly an interval apart, a window always holds
+        the same number of them, and an alarm's "for 4 s" is two intervals of 2 s and not, by a millisecond, three.
+        """
+        slack = self.interval_ms / 8.0
+        slot = (wall_ms - self.phase_ms + slack) // self.interval_ms
+        meant = slot * self.interval_ms + self.phase_ms
+        return int(meant) if wall_ms - meant <= slack else int(wall_ms)

@@ -4,10 +4,10 @@ CPU time and I/O of a process that ends move to the parent that reaps it, so the
 init reaped for someone else counts too, as long as init is the subreaper of its tree.
 """
 
-import json
 import os
 
 from mcisd.agent.probes.processes import stat_texts
+from mcisd.model import wire
 
 MYPY = False
 if MYPY:
@@ -32,7 +32,7 @@ class LocalVm:
 def load_vm(path: "str") -> "LocalVm":
     """Read the description file. Raises OSError, ValueError, KeyError."""
     with open(path, "rb") as file:
-        body = json.loads(file.read().decode())
+        body = wire.from_json(file.read().decode())
     if not isinstance(body, dict):
         raise ValueError("%s: not a JSON object" % path)
     return LocalVm(body)

@@ -73,12 +73,16 @@ class Clouds:
         async with self._store.reading() as tx:
             connection = await tx.first(Connection, name=name)
             if connection is None:
-                raise NotFoundError(f"there is no connection {name!r}", field="connConfigName")
+                raise NotFoundError(
+                    f"there is no connection {name!r}", field="connConfigName", remedy="create it first"
+                )
             credential = await tx.first(Credential, name=connection.credential)
             region = await tx.first(Region, name=connection.region)
             driver = await tx.first(CloudDriverRecord, name=connection.driver)
         if credential is None or region is None:
-            raise NotFoundError(f"connection {name!r} lost its credential or region", field="connConfigName")
+            raise NotFoundError(
+                f"connection {name!r} lost its credential or region", field="connConfigName", remedy="make it anew"
+            )
         values: dict[str, str] = json.loads(self._vault.open(credential.sealed, f"credential:{credential.name}"))
         spec = ConnectionSpec(name, region.region, region.zone or None, values, region.info)
         path = driver.path or None if driver else None

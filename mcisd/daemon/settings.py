@@ -151,6 +151,7 @@ def _merge(tree: dict[str, Any], values: Mapping[str, Any], source: str, origin:
     for section, content in values.items():
         if isinstance(content, Mapping):
             known = tree.setdefault(section, {})
+            origin[section,] = source
             for key, value in content.items():
                 if value is not None and isinstance(known, dict):
                     known[key] = value

@@ -4,7 +4,10 @@ The product reaches the cloud through its driver; this is the operator of the cl
 """
 
 import asyncio
+import contextlib
+import os
 import secrets
+import signal
 import sys
 from pathlib import Path
 from typing import Any
@@ -15,6 +18,7 @@ from mcisd.demo.telling import StepFailedError
 from mcisd.demo.world import CLOUDS, PLACES
 
 TIMEOUT = aiohttp.ClientTimeout(total=15.0)
+STOP_TIMEOUT = 45.0
 GONE = ("terminated", "terminating")
 
 
@@ -57,27 +61,54 @@ class CloudSide:
     def processes(self) -> list[int]:
         """Processes that belong to a VM of this cloud: they bear its directory in their environment."""
         mark = f"MCISD_LOCAL_VM={self.home}/".encode()
-        pids = [entry for entry in Path("/proc").iterdir() if entry.name.isdigit()]
-        return [int(entry.name) for entry in pids if mark in _environment(entry)]
+        pids = [int(entry.name) for entry in Path("/proc").iterdir() if entry.name.isdigit()]
+        return [pid for pid in pids if mark in _environment(pid)]
 
     async def stop(self) -> None:
         """End the cloud's process and all its VMs; nothing happens if it does not run."""
         if not self.home.is_dir():
             return
+        own = self._own_process()
         process = await asyncio.create_subprocess_exec(
             sys.executable, "-m", "mcisd.drivers.local.cloud", "--home", str(self.home), "--stop", "--terminate-all",
             stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.DEVNULL, stderr=asyncio.subprocess.DEVNULL,
         )  # fmt: skip
         try:
-            async with asyncio.timeout(45.0):
+            async with asyncio.timeout(STOP_TIMEOUT):
                 await process.wait()
+                while own and self._is_cloud(own):  # noqa: ASYNC110 - the end of somebody else's child has no event
+                    await asyncio.sleep(0.02)
         except TimeoutError:
-            process.kill()
+            self._kill([process.pid, own])
             await process.wait()
+        self._kill(self.processes())
+
+    def _own_process(self) -> int:
+        """Pid of the cloud's process, 0 if there is none."""
+        try:
+            pid = int((self.home / "cloud.pid").read_text())
+        except (OSError, ValueError):
+            return 0
+        return pid if self._is_cloud(pid) else 0
+
+    def _is_cloud(self, pid: int) -> bool:
+        """Whether this process is the cloud of this home, not a later one with its pid."""
+        return os.fsencode(self.home) in _bytes(Path(f"/proc/{pid}/cmdline"))
+
+    def _kill(self, pids: list[int]) -> None:
+        """Last resort for what belongs to this cloud and would not end."""
+        for pid in pids:
+            if pid and str(self.home).encode() in _bytes(Path(f"/proc/{pid}/cmdline")) + _environment(pid):
+                with contextlib.suppress(ProcessLookupError):  # it ended in this moment
+                    os.kill(pid, signal.SIGKILL)
 
 
-def _environment(entry: Path) -> bytes:
+def _environment(pid: int) -> bytes:
+    return _bytes(Path(f"/proc/{pid}/environ"))
+
+
+def _bytes(path: Path) -> bytes:
     try:
-        return (entry / "environ").read_bytes()
+        return path.read_bytes()
     except OSError:
-        return b""  # it ended meanwhile, or is not ours
+        return b""  # the process ended meanwhile, or is not ours

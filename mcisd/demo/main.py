@@ -2,6 +2,7 @@
 
 import argparse
 import asyncio
+import contextlib
 import json
 import shutil
 import signal
@@ -45,7 +46,7 @@ def main(argv: list[str]) -> int:
     if sys.platform != "linux":
         print("mcisd demo: the local cloud needs Linux", file=sys.stderr)
         return FAILED
-    return asyncio.run(_interruptible(options))
+    return asyncio.run(run_demo(options))
 
 
 def _parse(argv: list[str]) -> Options:
@@ -59,34 +60,31 @@ def _parse(argv: list[str]) -> Options:
     return Options(found.home, found.exit, found.json)
 
 
-async def _interruptible(options: Options) -> int:
-    """Ctrl-C and SIGTERM end the story at any moment, and what it started with it."""
-    story = asyncio.ensure_future(run_demo(options))
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(number, story.cancel)
-    try:
-        return await story
-    except asyncio.CancelledError:
-        return INTERRUPTED
-
-
 async def run_demo(options: Options) -> int:
-    """The demonstration from a bare machine back to a bare machine."""
+    """The demonstration from a bare machine back to a bare machine.
+
+    Ctrl-C and SIGTERM end the story at any moment; what it started is always taken down, which no signal interrupts.
+    """
     home = _make_home(options.home)
     tell = Teller()
     tell.say(INTRO)
-    good = False
+    code = FAILED
     try:
         async with AsyncExitStack() as stack:
-            good = await _perform(options, home, tell, stack)
+            story = asyncio.ensure_future(_perform(options, home, tell, stack))
+            for number in (signal.SIGINT, signal.SIGTERM):
+                asyncio.get_running_loop().add_signal_handler(number, story.cancel)
+            try:
+                code = OK if await story else FAILED
+            except asyncio.CancelledError:
+                code = INTERRUPTED
             tell.say("\nstopping …")
     finally:
-        if good and options.home is None:
+        if code == OK and options.home is None:
             shutil.rmtree(home, ignore_errors=True)
         else:
             tell.say(f"state and logs are kept in {home}")
-    return OK if good else FAILED
+    return code
 
 
 def _make_home(wanted: Path | None) -> Path:
@@ -143,7 +141,8 @@ async def _set_up(daemon: DaemonProcess, cloud: CloudSide, tell: Teller, stack: 
 
 async def _end(task: asyncio.Future[None]) -> None:
     task.cancel()
-    await asyncio.wait({task})
+    with contextlib.suppress(asyncio.CancelledError, ApiError):  # a daemon that is gone already is no news here
+        await task
 
 
 async def _story(show: Show) -> None:
@@ -170,9 +169,5 @@ async def _story(show: Show) -> None:
 async def _stay_up(show: Show) -> None:
     """Keep the console open until Ctrl-C, which is a good end here."""
     show.tell.say(f"\nthe console stays up until Ctrl-C; this link opens it once: {await show.client.console_link()}")
-    try:
+    with contextlib.suppress(asyncio.CancelledError):  # the signal that was waited for
         await asyncio.Event().wait()
-    except asyncio.CancelledError:
-        task = asyncio.current_task()
-        if task is not None:
-            task.uncancel()

@@ -1,12 +1,14 @@
 """Scene 3: one VM is really loaded; the alarm fires, two receivers are told, a policy acts, the alarm resolves."""
 
+from mcisd.client.transport import Json
 from mcisd.demo.receivers import FIRING, RESOLVED, Received, until_received
 from mcisd.demo.show import Show
-from mcisd.demo.telling import expect
+from mcisd.demo.telling import StepFailedError, expect
 from mcisd.demo.watching import about
 from mcisd.demo.world import INFRA, NS, TOTAL
 
 RULE, HELD = "cpu-busy", 4.0
+MORE_LOOPS, PATIENCE = 5, 12.0
 SCALE_OUT, REPLACE = "elsewhere", "heal"
 LOAD = """
 for i in $(seq {loops}); do nohup sh -c 'while :; do :; done' > /dev/null 2>&1 < /dev/null & echo $! >> load.pids; done
@@ -18,14 +20,14 @@ UNLOAD = "kill $(cat load.pids); rm load.pids; date +%s.%N"
 async def prepare(show: Show) -> None:
     """Channels, one threshold with hysteresis, and two policies."""
     text = (
-        f"told: webhook, mail ({show.mail.software}); threshold: cpu > 80 for {HELD:g} s; policies: scale out, replace"
+        f"told: webhook, mail ({show.mail.software}); threshold: cpu > 50 for {HELD:g} s; policies: scale out, replace"
     )
     with show.tell.step("thresholds", text):
         await show.client.create_channel("webhook", show.webhook.url)
         await show.client.create_channel("mail", show.mail.url)
         rule = {
             "name": RULE, "metric": "cpu.usage_active", "tags": {"cpu": "cpu-total"}, "comparison": ">",
-            "threshold": 80, "recovery": 60, "forS": HELD, "severity": "critical", "channels": ["webhook", "mail"],
+            "threshold": 50, "recovery": 30, "forS": HELD, "severity": "critical", "channels": ["webhook", "mail"],
         }  # fmt: skip
         rules = await show.client.set_thresholds(NS, INFRA, [rule])
         expect([one["name"] for one in rules] == [RULE], f"the threshold {RULE} alone", rules)
@@ -42,15 +44,19 @@ async def load(show: Show) -> None:
     with show.tell.step("load", f"{show.loaded} loaded: {vm['vcpus']} busy loop(s), all its CPU"):
         loaded_at = await _on_loaded(show, LOAD.format(loops=max(1, vm["vcpus"])))
     with show.tell.step("firing", "alarm fires") as step:
-        event = await show.events.until("alarm.firing", 30.0, about(show.loaded), since)
-        step.text = f"alarm fires: cpu {float(event['data']['value']):.1f} > 80 held for {HELD:g} s"
+        event, more = await _until_firing(show, since)
+        busy = f" (this machine is busy: {more} more loop(s) were needed)" if more else ""
+        step.text = f"alarm fires{busy}: cpu {float(event['data']['value']):.1f} > 50 held for {HELD:g} s"
     with show.tell.step("messages", "webhook and mail received it") as step:
         messages = await _messages(show, FIRING)
         step.text = f"webhook and mail received: {messages[0].title}"
         _only_once(show, FIRING, messages)
     delivered = max(message.at for message in messages) - loaded_at
-    show.tell.figures[f"load to both messages delivered (threshold held {HELD:g} s)"] = delivered
-    show.tell.figures["the same without the time held"] = delivered - HELD
+    if more:  # the first load was none yet: this says nothing about how fast the product is
+        show.tell.figures["first loop to both messages (on a busy machine)"] = delivered
+    else:
+        show.tell.figures[f"load to both messages delivered (threshold held {HELD:g} s)"] = delivered
+        show.tell.figures["the same without the time held"] = delivered - HELD
     with show.tell.step("scale-out", "policy adds a VM elsewhere") as step:
         acted = await show.events.until("policy.acted", 10.0, since=since)
         await show.finished({"id": acted["data"]["operation"], "kind": "expand"}, 40.0)
@@ -58,6 +64,16 @@ async def load(show: Show) -> None:
         where = new["connConfigName"] if new else "no new VM"
         expect(where not in ("no new VM", vm["connConfigName"]), "a VM on another connection", where)
         step.text = f"policy adds a VM elsewhere: {SCALE_OUT}-1 on {where}, because {vm['connConfigName']} is busy"
+
+
+async def _until_firing(show: Show, since: int) -> tuple[Json, int]:
+    """The alarm; where other programs take the cores, one loop more at a time until the VM really is loaded."""
+    for more in range(MORE_LOOPS):
+        try:
+            return await show.events.until("alarm.firing", PATIENCE, about(show.loaded), since), more
+        except StepFailedError:
+            await _on_loaded(show, LOAD.format(loops=1))
+    return await show.events.until("alarm.firing", PATIENCE, about(show.loaded), since), MORE_LOOPS
 
 
 async def relax(show: Show) -> None:

@@ -12,6 +12,8 @@ from mcisd.cli.render import console, moment, print_json, print_line, print_tabl
 from mcisd.cli.session import Command, Json, Session, pass_session
 
 if TYPE_CHECKING:
+    from rich.live import Live
+
     from mcisd.client import Client
 
 
@@ -84,7 +86,7 @@ async def _top(session: Session, client: "Client", name: str, *, once: bool, sec
         console().print(view.table())
 
 
-def _screen(view: LiveTable):  # type: ignore[no-untyped-def]  # rich's type would cost its import
+def _screen(view: LiveTable) -> "Live":
     from rich.live import Live
 
     screen = Live(view.table(), console=console(), refresh_per_second=2)

@@ -215,7 +215,11 @@ async def get_operation(call: Call) -> OperationInfo:
         async with call.services.store.reading() as tx:
             row = await tx.get(Operation, call.path["operation"])
         if row is None:
-            raise NotFoundError(f"there is no operation {call.path['operation']!r}", field="operationId")
+            raise NotFoundError(
+                f"there is no operation {call.path['operation']!r}",
+                field="operationId",
+                remedy="list them with GET /api/v1/operations",
+            )
         left = end - call.services.clock.monotonic()
         if row.state is not OperationState.RUNNING or left <= 0:
             return views.operation(row)

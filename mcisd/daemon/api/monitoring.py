@@ -15,6 +15,8 @@ from mcisd.daemon.monitoring import Period, flat_values
 from mcisd.model.records import Vm
 
 DEFAULT_COLUMNS = "cpu.usage_active,mem.used_percent,system.load1,net.bytes_recv_rate,net.bytes_sent_rate"
+LATEST = 1e11
+"""Seconds since the epoch that no clock will show; beyond it times in milliseconds are not exact any more."""
 
 
 class MonitoringQuery(Model):
@@ -23,9 +25,9 @@ class MonitoringQuery(Model):
     measurement: Annotated[str, Field(max_length=128)] = ""
     fields: Annotated[str, Field(max_length=4096, description="comma list; empty means all")] = ""
     statistic: Annotated[str, Field(description="avg, min, max, last or count")] = "avg"
-    start: Annotated[float | None, Field(description="seconds since the epoch")] = None
-    end: Annotated[float | None, Field(description="seconds since the epoch")] = None
-    step: Annotated[float, Field(ge=0, description="seconds; 0 for one value over the whole period")] = 10.0
+    start: Annotated[float | None, Field(ge=0, le=LATEST, description="seconds since the epoch")] = None
+    end: Annotated[float | None, Field(ge=0, le=LATEST, description="seconds since the epoch")] = None
+    step: Annotated[float, Field(ge=0, le=LATEST, description="seconds; 0 for one value over the whole period")] = 10.0
     tags: Annotated[dict[str, str], Field(default_factory=dict, description="given as tag.NAME=VALUE")]
 
 

@@ -31,6 +31,8 @@ from mcisd.model.errors import (
 )
 
 log = logging.getLogger(__name__)
+LONGEST = 500
+"""Characters of a detail: it may name what was sent, which may be long."""
 
 STATUS: list[tuple[type[McisdError], int, str]] = [
     (TooLargeError, 413, "Too large"),
@@ -79,7 +81,7 @@ def answer(
         "type": f"urn:mcisd:problem:{code}",
         "title": title,
         "status": status,
-        "detail": detail,
+        "detail": detail if len(detail) <= LONGEST else f"{detail[:LONGEST]}…",
         "code": code,
     }
     if field:

@@ -74,8 +74,9 @@ class Operations:
     async def _finish(
         self, tx: Transaction, operation: Operation, good: int, failures: list[Vm], superseded: int, mcis: Mcis | None
     ) -> set[str]:
-        # VMs whose rows are gone were disposed of or deleted after they had reached the end.
-        good += len(operation.vms) - good - len(failures) - superseded
+        # Rows that are gone were removed: the aim of an operation that ends VMs, a later request for one that makes.
+        gone = len(operation.vms) - good - len(failures) - superseded
+        good, superseded = (good, superseded + gone) if operation.kind in MAKING else (good + gone, superseded)
         bad = len(failures) + superseded
         state = OperationState.SUCCEEDED if not bad else OperationState.PARTIAL if good else OperationState.FAILED
         message = f"{good} of {len(operation.vms)} VM(s)"

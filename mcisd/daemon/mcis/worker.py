@@ -81,10 +81,11 @@ class ConnectionWorker:
             begun = clock()
             unsettled = await self.work()
             took = clock() - begun
-            limit = min(pace.busy, max(0.001, self._look_due - clock())) if unsettled else pace.idle
+            left = self._look_due - clock()
+            limit = pace.idle if not unsettled else left if 0 < left < pace.busy else pace.busy
             if await self._signal.wait(limit):
-                # What else arrives meanwhile shares the next pass: at most half of the time is spent in passes.
-                await asyncio.sleep(min(took, pace.busy))
+                # What else arrives meanwhile shares the next pass: at most a quarter of the time is spent in passes.
+                await asyncio.sleep(min(3 * took, pace.busy))
 
     async def close(self) -> None:
         await self._tasks.close()

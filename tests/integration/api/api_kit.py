@@ -4,6 +4,7 @@ In: settings. Out: an ``Api`` that speaks HTTP to the real server, and which ope
 """
 
 import asyncio
+import io
 import json
 import logging
 import re
@@ -81,7 +82,12 @@ class Api:
         sent = {"Authorization": f"Bearer {self.token}"} | (headers or {})
         timeout = aiohttp.ClientTimeout(total=40)
         async with self.session.request(
-            method, self.url(path), data=data, headers=sent, timeout=timeout, allow_redirects=False
+            method,
+            self.url(path),
+            data=io.BytesIO(data) if data is not None else None,
+            headers=sent,
+            timeout=timeout,
+            allow_redirects=False,
         ) as response:
             text = await response.text()
         answer = Answer(response.status, dict(response.headers), text)

@@ -51,14 +51,20 @@ def group(name: str, count: int = 1) -> dict[str, Any]:
     return {"name": name, "count": count, "connConfigName": CONNECTION} | images
 
 
-async def local_world(api: Api, cloud: Path) -> Local:
-    values = {"account": "tests", "secret": SECRET, "home": str(cloud)}
+async def connection(api: Api, cloud: Path, account: str) -> None:
+    """A connection named CONNECTION to the local cloud that lives in ``cloud``."""
+    values = {"account": account, "secret": SECRET, "home": str(cloud)}
     pairs = [{"key": key, "value": value} for key, value in values.items()]
     await api.post("/credentials", {"credentialName": "local", "providerName": "local", "keyValueInfoList": pairs})
     pairs = [{"key": "Region", "value": "us-east-1"}, {"key": "delay_scale", "value": "0.1"}]
     await api.post("/regions", {"regionName": "local", "providerName": "local", "regionInfoList": pairs})
     parts = {"driverName": "local", "credentialName": "local", "regionName": "local"}
     await api.post("/connections", {"connConfigName": CONNECTION} | parts)
+
+
+async def local_world(api: Api, cloud: Path) -> Local:
+    """Two VMs with agents, on a new local cloud."""
+    await connection(api, cloud, "tests")
     await api.post("/ns", {"name": "real"})
     body = {"name": "site", "vmRequestList": [group("web", 2)]}
     await api.finished(await api.post("/ns/real/infra", body, expect=202))

@@ -7,14 +7,14 @@ from collections.abc import AsyncIterator, Iterator
 import pytest
 import pytest_asyncio
 
-for name in ("alarms", "federation", "infra", "local", "system"):
-    pytest.register_assert_rewrite(f"tests.integration.api.exercise_{name}")
-
-from tests.integration.api import api_world
 from mcisd.agent.bundle import build_bundle
 from mcisd.drivers.local import launch
+from tests.integration.api import api_world
 from tests.integration.api.api_kit import Api, Records, daemon, settings_of
 from tests.integration.api.api_local import Local, local_world
+
+for name in ("alarms", "federation", "infra", "local", "system"):
+    pytest.register_assert_rewrite(f"tests.integration.api.exercise_{name}")
 
 
 @pytest.fixture(scope="session")
@@ -60,3 +60,17 @@ async def local(tmp_path_factory: pytest.TempPathFactory, records: Records) -> A
             yield await local_world(running, cloud)
         finally:
             await asyncio.to_thread(launch.stop, cloud, terminate=True)
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="session")
+async def quiet(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Api]:
+    """A daemon in which nothing moves: connection, credential and region "cloud", a running MCIS here/site."""
+    async with daemon(settings_of(tmp_path_factory.mktemp("home"))) as api:
+        await api.post("/credentials", api_world.credential("cloud", api_world.new_cloud()))
+        await api.post("/regions", api_world.region("cloud"))
+        parts = {"driverName": "mock", "credentialName": "cloud", "regionName": "cloud"}
+        await api.post("/connections", {"connConfigName": "cloud"} | parts)
+        await api.post("/ns", {"name": "here"})
+        made = await api.post("/ns/here/infra", api_world.infra_body("site", "cloud"), expect=202)
+        await api.finished(made)
+        yield api

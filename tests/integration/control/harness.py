@@ -9,7 +9,7 @@ import json
 import shutil
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from mcisd.aio.clock import Clock, SystemClock
@@ -189,8 +189,8 @@ class Core:
     async def settled(self, patience: float = PATIENCE) -> None:
         """Nothing is under way any more: no pending VM, no running operation, no resource being made or removed."""
         async with asyncio.timeout(patience):
-            while not await self._is_settled():
-                await asyncio.sleep(0.003)
+            while not await self._is_settled():  # noqa: ASYNC110 - rows of a database ring no bell
+                await asyncio.sleep(0.01)
 
     async def _is_settled(self) -> bool:
         moving = [ResourceState.CREATING.value, ResourceState.DELETING.value]
@@ -216,9 +216,9 @@ class Core:
         assert by_name == sorted(set(by_name))
 
 
-def group(name: str = "a", connection: str = "c1", count: int = 1, **names: str) -> VmGroup:
-    """``count`` VMs on ``connection``; other fields by keyword."""
-    return replace(VmGroup(name=name, connection=connection, count=count), **names)
+def group(name: str = "a", connection: str = "c1", count: int = 1, network: str = "") -> VmGroup:
+    """``count`` VMs on ``connection``, with automatic resources unless a network is named."""
+    return VmGroup(name=name, connection=connection, count=count, network=network)
 
 
 async def build(

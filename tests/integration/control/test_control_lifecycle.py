@@ -1,4 +1,4 @@
-"""The life of an MCIS on the mock cloud: create, control, expand, delete; in requests, out states, events, no litter."""
+"""The life of an MCIS on the mock cloud: create, control, expand, delete; requests in, states and events out."""
 
 from pathlib import Path
 

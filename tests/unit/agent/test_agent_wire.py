@@ -1,7 +1,9 @@
 """The wire form: what is packed is taken again, whatever the chunks."""
 
 import array
+import json
 import math
+import sys
 
 import pytest
 from hypothesis import given
@@ -67,3 +69,48 @@ def test_a_frame_of_odd_length_is_an_error() -> None:
         wire.unpack_frame(b"x" * 25)
     with pytest.raises(wire.WireError):
         wire.unpack_ack(b"x")
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(),
+    lambda inner: st.lists(inner, max_size=5) | st.dictionaries(st.text(), inner, max_size=5),
+)
+
+
+@pytest.mark.parametrize("light", [True, False])
+@given(value=JSON, sort=st.booleans())
+def test_json_is_that_of_the_standard_library(light: bool, value: object, sort: bool) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(wire, "LIGHT", light)
+        text = wire.to_json(value, sort)
+        assert text == json.dumps(value, separators=(",", ":"), sort_keys=sort)
+        assert wire.from_json(f" \n{json.dumps(value, indent=1)}\t") == value
+
+
+@pytest.mark.parametrize("light", [True, False])
+@given(text=st.text(alphabet='{}[]",:0123456789.eE+-truefalsnN I\\u\x00\ufeff ') | st.text())
+def test_any_text_is_judged_as_by_the_standard_library(light: bool, text: str) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(wire, "LIGHT", light)
+        try:
+            expected = json.loads(text)
+        except ValueError:
+            with pytest.raises(ValueError, match=r".+"):
+                wire.from_json(text)
+        else:
+            assert wire.to_json(wire.from_json(text)) == wire.to_json(expected)
+
+
+@pytest.mark.parametrize("value", [{"a": b"x"}, [object()], {("a",): 1}])
+def test_what_json_cannot_hold_is_an_error(value: object) -> None:
+    with pytest.raises(TypeError):
+        wire.to_json(value)
+    around: list[object] = []
+    around.append(around)
+    with pytest.raises(ValueError, match="Circular"):
+        wire.to_json(around)
+
+
+def test_json_nested_too_deep_is_an_error() -> None:
+    with pytest.raises(wire.WireError):
+        wire.unpack_json(b"[" * (sys.getrecursionlimit() * 100))

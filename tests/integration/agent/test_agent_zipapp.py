@@ -19,7 +19,7 @@ import pytest
 
 from mcisd.agent.bundle import build_bundle
 from mcisd.model import wire
-from tests.unit.agent.agent_server import (
+from tests.integration.agent.agent_server import (
     STARTED,
     AgentServer,
     end_all,
@@ -123,6 +123,33 @@ def test_whole_conversation(python: str, home: Path, server: AgentServer) -> Non
 
 
 @pytest.mark.parametrize("python", PYTHONS)
+def test_the_running_process_holds_neither_compiler_nor_archive(python: str, home: Path, server: AgentServer) -> None:
+    agent = start_agent(python, home / "agent.pyz", write_config(home, server.port))
+    wait_for(lambda: len(server.frames) >= 3, "frames")
+    words = Path(f"/proc/{agent.pid}/cmdline").read_text().split("\0")
+    assert words[1:3] == ["-ISB", "-c"], "it runs the compiled code, in the same process"
+    assert words[-4:] == [str(home / "agent.pyz"), "--config", str(home / "agent.json"), ""]
+    assert not Path(f"/proc/{agent.pid}/task/{agent.pid}/children").read_text().split()
+    held = [str(path.readlink()) for path in Path(f"/proc/{agent.pid}/fd").iterdir()]
+    assert not [target for target in held if target.endswith(".pyz")]
+    columns = [tuple(column[:2]) for column in server.schemas[server.frames[-1][0]]]
+    values = struct.unpack(f"<{len(columns)}d", server.frames[-1][4])
+    assert values[columns.index(("mcisd_agent", "rss_bytes"))] < 17.5e6
+    agent.terminate()
+    assert ended(agent) == (0, "")
+
+
+def test_an_archive_that_cannot_start_anew_runs_as_it_is(home: Path, server: AgentServer) -> None:
+    text = "import sys; sys.executable = '/nowhere'; sys.argv = sys.argv[1:]; import runpy; runpy.run_path(sys.argv[0])"
+    command = [OWN, "-ISB", "-c", text, str(home / "agent.pyz"), "--config", str(write_config(home, server.port))]
+    agent = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+    STARTED.append(agent)
+    wait_for(lambda: len(server.frames) >= 2, "frames")
+    agent.terminate()
+    assert ended(agent) == (0, "")
+
+
+@pytest.mark.parametrize("python", PYTHONS)
 def test_link_cut_spools_and_replays_without_loss_or_double(python: str, home: Path) -> None:
     first = AgentServer(home, auto_ack=False)
     config = write_config(home, first.port)
@@ -172,7 +199,8 @@ def test_the_public_tls_module_that_a_python_of_tomorrow_takes(python: str, home
 
 def test_frames_not_acknowledged_are_on_disk_after_sigterm(home: Path) -> None:
     server = AgentServer(home, auto_ack=False)
-    agent = start_agent(OWN, home / "agent.pyz", write_config(home, server.port))
+    agent = start_agent(OWN, home / "agent.pyz", write_config(home, server.port, interval_ms=3600000))
+    # The hour until WELCOME says otherwise keeps the first tick behind the link.
     wait_for(lambda: len(server.frames) >= 4, "frames")
     assert not list((home / "spool").glob("*.seg")), "while the link is up no disk is touched"
     agent.send_signal(signal.SIGTERM)

@@ -17,7 +17,7 @@ from mcisd.agent.outbox import Outbox
 from mcisd.agent.probes.own import Stats
 from mcisd.agent.spool import Spool
 from mcisd.model import wire
-from tests.unit.agent.agent_server import NAME, TOKEN, AgentServer, make_certificates
+from tests.integration.agent.agent_server import NAME, TOKEN, AgentServer, make_certificates
 
 SCHEMA = Schema([["m", "f", {}, "g"]])
 
