@@ -49,6 +49,18 @@ def body(change: Change, subject: str, member: Member | None) -> str:
     return "\n".join([*lines, f"episode: {state.episode}"])
 
 
+def sentence(change: Change) -> str:
+    """One plain sentence for the event, whatever the change."""
+    rule, subject = change.rule, change.state.subject_name
+    match change.kind:
+        case ChangeKind.PENDING:
+            return f"{subject}: {measured(rule)} {number(change.value)} must stay so for {seconds(rule.for_s)} to fire"
+        case ChangeKind.CLEARED:
+            return f"{subject}: {measured(rule)} {number(change.value)} is in order again, before it fired"
+        case _:
+            return title(change, subject)
+
+
 def event(change: Change, member: Member | None) -> Event:
     """The CloudEvent of a change: ``alarm.pending``, ``alarm.firing``, ``alarm.resolved``, ``alarm.cleared``."""
     rule, state = change.rule, change.state
@@ -56,6 +68,7 @@ def event(change: Change, member: Member | None) -> Event:
     per_vm = rule.level is RuleLevel.VM
     path = vm_subject(rule.ns, mcis, member.name if member else state.subject_name) if per_vm else ""
     data: dict[str, object] = {
+        "text": sentence(change),
         "rule": rule.name,
         "ruleUid": rule.uid,
         "level": rule.level.value,

@@ -296,6 +296,7 @@ class App:
             test_channel=sender.test_channel,
             channel_scheme=lambda url: scheme(url) if usable(url) else "",
             last_heard=samples.receiver.last_heard,
+            linked=samples.receiver.linked,
             health=lambda: self.health() | reconciler.health(),
             counters=lambda: counters(samples, kept.bus.dropped(), reach.calls.dropped),
         )

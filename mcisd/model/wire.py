@@ -89,7 +89,7 @@ def from_json(text: "str") -> "object":
             value, end = scan(text.lstrip(_SPACE), 0)
             if end == len(text.strip(_SPACE)):
                 return value
-        except (StopIteration, SystemError, ValueError):
+        except (StopIteration, SystemError, ValueError, RecursionError):
             value = None  # bad JSON: some versions have no words for it unless the module json is loaded
     import json
 

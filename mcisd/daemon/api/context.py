@@ -58,5 +58,6 @@ class Context:
     test_channel: TestChannel
     channel_scheme: Callable[[str], str]
     last_heard: Callable[[str], float | None]
+    linked: Callable[[str], bool]
     health: Callable[[], dict[str, str]]
     counters: Callable[[], dict[str, float]]

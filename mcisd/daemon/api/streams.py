@@ -15,7 +15,7 @@ WRITE_TIMEOUT = 30.0
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """One event of a stream."""
+    """One event of a stream; without ``event`` it only tells the reader its place, to resume from."""
 
     event: str
     data: object
@@ -23,6 +23,8 @@ class Item:
 
     def encode(self) -> bytes:
         head = f"id: {self.id}\n" if self.id else ""
+        if not self.event:
+            return f"{head}\n".encode()
         return f"{head}event: {self.event}\ndata: {json.dumps(self.data, separators=(',', ':'))}\n\n".encode()
 
 

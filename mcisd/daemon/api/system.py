@@ -63,6 +63,7 @@ async def _start(call: Call, query: EventQuery) -> int:
 
 
 async def _stream(call: Call, query: EventQuery, after: int) -> AsyncIterator[Item]:
+    yield Item("", None, str(after))
     async for event in call.services.feed.follow(after):
         if query.wants(event):
             yield Item(event.type, cloud_event(event, call.services.installation), str(event.sequence))

@@ -153,7 +153,8 @@ def infra(row: Mcis, vms: list[Vm], names: dict[str, str], last_heard: LastHeard
     )
 
 
-def status(row: Mcis, vms: list[Vm]) -> StatusInfo:
+def status(row: Mcis, vms: list[Vm], linked: Callable[[str], bool]) -> StatusInfo:
+    """``linked`` says whether a VM's agent is linked at this moment."""
     shown = [one for one in vms if not one.disposable]
     states = [one.state for one in shown]
     return StatusInfo(
@@ -162,7 +163,7 @@ def status(row: Mcis, vms: list[Vm]) -> StatusInfo:
         counts=counts(states),
         total=len(states),
         running=states.count(VmState.RUNNING),
-        agents_up=sum(1 for one in shown if one.agent is AgentState.UP and one.state is VmState.RUNNING),
+        agents_up=sum(1 for one in shown if one.agent is AgentState.UP and linked(one.uid)),
     )
 
 

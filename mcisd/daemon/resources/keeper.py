@@ -73,6 +73,8 @@ class ResourceKeeper:
         if resource.cloud_id:
             await self.actions.remove(resource)
         async with self.store.transaction() as tx:
+            if await tx.get(Resource, resource.uid) is None:
+                return  # another pass was faster, and has told it
             await tx.delete(resource)
             await tx.emit(
                 self.events.make(
