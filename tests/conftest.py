@@ -17,9 +17,6 @@ ROOT = Path(__file__).resolve().parent
 CI = os.environ.get("CI", "").lower() in ("1", "true")
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 NO_CHROMIUM = "Chromium is missing (Debian package chromium)"
-LOOPBACK_IN_UNIT = {"agent": "its link is blocking sockets and TLS, which only a real server on this host can answer"}
-"""Rooms of tests/unit that may connect to this host itself, each with its reason; the others may not connect at all."""
-
 settings.register_profile("ci", derandomize=True, deadline=None, max_examples=100, print_blob=True)
 settings.register_profile("dev", deadline=None, max_examples=50)
 settings.load_profile("ci" if CI else "dev")
@@ -56,17 +53,15 @@ NETWORK = Network()
 sys.addaudithook(NETWORK.audit)
 
 
-def unit_room(path: Path) -> str | None:
-    """The room of a unit test's file, such as "aio"; None for a test that is not in tests/unit."""
-    parts = path.relative_to(ROOT).parts if path.is_relative_to(ROOT) else ()
-    return parts[1] if parts[:1] == ("unit",) else None
+def in_unit(path: Path) -> bool:
+    """Whether this file is a unit test."""
+    return path.is_relative_to(ROOT / "unit")
 
 
 @pytest.fixture(autouse=True)
 def reach(request: pytest.FixtureRequest) -> Iterator[str]:
     """Keep unit tests off the network and all others on this host."""
-    room = unit_room(request.path)
-    NETWORK.reach = "loopback" if room is None or room in LOOPBACK_IN_UNIT else "none"
+    NETWORK.reach = "none" if in_unit(request.path) else "loopback"
     yield NETWORK.reach
     NETWORK.reach = "loopback"
 
@@ -91,7 +86,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if CHROMIUM is None and not CI and item.get_closest_marker("browser"):
             item.add_marker(pytest.mark.skip(reason=NO_CHROMIUM))
-        if unit_room(item.path) and isinstance(item, pytest.Function) and asyncio.iscoroutinefunction(item.function):
+        if in_unit(item.path) and isinstance(item, pytest.Function) and asyncio.iscoroutinefunction(item.function):
             item.fixturenames.insert(0, "no_task_left")  # first in, so last out: after all other fixtures
 
 

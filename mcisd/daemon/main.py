@@ -2,6 +2,7 @@
 
 import argparse
 import asyncio
+import gc
 import json
 import logging
 import os
@@ -120,6 +121,7 @@ async def _serve(settings: Settings, bundle: Bundle) -> int:
         await asyncio.wait({starting})
         return OK
     await starting
+    gc.enable()
     keeper = Service("watchdog", lambda: watchdog(clock), clock)
     keeper.start()
     notify("READY=1")

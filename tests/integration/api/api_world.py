@@ -12,6 +12,8 @@ from mcisd.drivers.mock.settings import MockSettings, Spread
 from tests.integration.api.api_kit import SECRET, Api
 
 QUICK = Spread(0.02)
+NOWHERE = "127.200.0.0/16"
+"""Addresses of mock VMs: nobody listens there, and no connection to them leaves this machine."""
 NAMES = itertools.count(1)
 
 
@@ -25,7 +27,7 @@ def new_cloud(vms_per_region: int | None = None, faults: Faults | None = None) -
     name = fresh("cloud")
     settings = MockSettings(
         secret=SECRET, boot=QUICK, stop=QUICK, start=QUICK, terminate=QUICK, shown_terminated=0.5,
-        vms_per_region=vms_per_region,
+        vms_per_region=vms_per_region, addresses=NOWHERE,
     )  # fmt: skip
     cloud_named(name, settings, faults=faults)
     return name

@@ -27,7 +27,7 @@ async def program(home: Path) -> AsyncIterator[asyncio.subprocess.Process]:
     environment = {key: value for key, value in os.environ.items() if not key.startswith("MCISD_")}
     command = ("-m", "mcisd", "run", "--home", str(home), "--port", "0", "--collector-port", "0")
     process = await asyncio.create_subprocess_exec(
-        sys.executable, *command, env=environment | {"PYTHONUNBUFFERED": "1"},
+        sys.executable, *command, env=environment | {"PYTHONUNBUFFERED": "1", "MCISD_AGENTS_ENABLED": "false"},
         stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
     )  # fmt: skip
     try:

@@ -37,6 +37,7 @@ class Machine:
         self.folder = folder
         self.total = self.acked = self.lost = 0
         self.live: list[int] = []
+        self.history: list[int] = []  # acknowledged
         self.seq = 1000
         self.up = False
         self.daemon = 0  # the highest number the daemon has
@@ -81,6 +82,7 @@ class Machine:
 
     def forget(self) -> None:
         rest = [seq for seq in self.live if seq > self.daemon]
+        self.history += self.live[: len(self.live) - len(rest)]
         self.acked += len(self.live) - len(rest)
         self.live = rest
 
@@ -100,6 +102,15 @@ class Machine:
             self.spool.close()
             self.lost += dropped
             self.open()
+            self.come_back(self.outbox.kept - len(self.live))
+
+    def come_back(self, count: int) -> None:
+        """The front of a segment not acknowledged to its end is on disk again until the daemon says that it has it."""
+        assert 0 <= count <= len(self.history)
+        at = len(self.history) - count
+        self.live = self.history[at:] + self.live
+        self.history = self.history[:at]
+        self.acked -= count
 
     def check(self) -> None:
         dropped = self.lost + self.stats.dropped_frames
