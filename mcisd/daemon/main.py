@@ -2,7 +2,6 @@
 
 import argparse
 import asyncio
-import gc
 import json
 import logging
 import os
@@ -121,7 +120,6 @@ async def _serve(settings: Settings, bundle: Bundle) -> int:
         await asyncio.wait({starting})
         return OK
     await starting
-    gc.enable()
     keeper = Service("watchdog", lambda: watchdog(clock), clock)
     keeper.start()
     notify("READY=1")

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from mcisd.model.alarms import Policy, PolicyAction
 from mcisd.model.events import Event, locate
 from mcisd.model.records import Vm
-from mcisd.model.states import Goal
+from mcisd.model.states import Goal, VmState
 
 AUTO_LABEL = "mcisd-policy"
 
@@ -51,8 +51,16 @@ def decide(policy: Policy, event: Event, vms: list[Vm], now: float) -> Verdict:
                 return Verdict(False, f"there is no VM {subject!r} to replace")
             return Verdict(True, f"replace {subject}", policy.connection, (subject,), 1)
         case PolicyAction.COMMAND:
-            chosen = (subject,) if subject else tuple(vm.name for vm in alive)
-            return Verdict(True, f"run the command on {len(chosen)} VM(s)", "", chosen, len(chosen))
+            return _command(alive, subject if event.type == "alarm.firing" else "")
+
+
+def _command(alive: list[Vm], subject: str) -> Verdict:
+    """On the VM the alarm is about; on all that run where it is about the whole MCIS, or about a VM that is lost."""
+    running = [vm.name for vm in alive if vm.state is VmState.RUNNING]
+    chosen = tuple(name for name in running if subject in ("", name))
+    if not chosen:
+        return Verdict(False, f"{subject} is not running" if subject else "no VM is running")
+    return Verdict(True, f"run the command on {len(chosen)} VM(s)", "", chosen, len(chosen))
 
 
 def _scale_out(policy: Policy, alive: list[Vm], subject: str) -> Verdict:

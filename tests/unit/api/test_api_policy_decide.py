@@ -8,15 +8,22 @@ from mcisd.daemon.policies.decide import AUTO_LABEL, concerns, decide
 from mcisd.model.alarms import Policy, PolicyAction
 from mcisd.model.events import Event, mcis_subject, vm_subject
 from mcisd.model.records import Vm
-from mcisd.model.states import Goal
+from mcisd.model.states import Goal, VmState
 
 NOW = 1_000_000.0
 
 
-def make_vm(number: int, *, goal: Goal = Goal.RUNNING, auto: bool = False, connection: str = "a") -> Vm:
+def make_vm(
+    number: int,
+    *,
+    goal: Goal = Goal.RUNNING,
+    auto: bool = False,
+    connection: str = "a",
+    state: VmState = VmState.RUNNING,
+) -> Vm:
     return Vm(
         uid=f"vm-{number}", mcis="mc-1", mcis_name="site", ns="here", name=f"web-{number}", connection=connection,
-        goal=goal, labels={AUTO_LABEL: "grow"} if auto else {}, created_at=float(number),
+        goal=goal, state=state, labels={AUTO_LABEL: "grow"} if auto else {}, created_at=float(number),
     )  # fmt: skip
 
 
@@ -53,7 +60,7 @@ def test_bounds_and_cooldown_are_never_violated(policy: Policy, rows: list[Vm]) 
         return
     alive = [vm for vm in rows if vm.goal is not Goal.TERMINATED]
     assert policy.last_run_at + policy.cooldown_s <= NOW
-    assert set(verdict.vms) <= {vm.name for vm in alive} or policy.action is PolicyAction.COMMAND
+    assert set(verdict.vms) <= {vm.name for vm in alive}
     if policy.action is PolicyAction.SCALE_OUT:
         assert 1 <= verdict.count <= policy.count
         assert len(alive) + verdict.count <= policy.maximum
@@ -93,6 +100,14 @@ def test_replace_and_command_mean_the_vm_of_the_event() -> None:
     assert decide(make_policy(PolicyAction.COMMAND), fired("web-1"), rows, NOW).vms == ("web-1",)
     whole = Event("ev-2", "alarm.firing", mcis_subject("here", "site"), NOW, {"rule": "hot"})
     assert decide(make_policy(PolicyAction.COMMAND), whole, rows, NOW).vms == ("web-0", "web-1")
+    assert not decide(make_policy(PolicyAction.COMMAND), fired("web-9"), rows, NOW).act
+
+
+def test_a_command_because_of_a_lost_vm_runs_on_the_others() -> None:
+    rows = [make_vm(0, state=VmState.FAILED), make_vm(1), make_vm(2, state=VmState.SUSPENDED)]
+    lost = Event("ev-4", "vm.failed", vm_subject("here", "site", "web-0"), NOW, {"errorCode": "lost"})
+    assert decide(make_policy(PolicyAction.COMMAND, rule=""), lost, rows, NOW).vms == ("web-1",)
+    assert not decide(make_policy(PolicyAction.COMMAND, rule=""), lost, rows[:1], NOW).act
 
 
 def happened(kind: str, mcis: str = "site", **data: object) -> Event:
