@@ -10,12 +10,17 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from mcisd.model.errors import ConfigError
 
 Port = Annotated[int, Field(ge=0, le=65_535)]
 Seconds = Annotated[float, Field(gt=0)]
+
+
+def _listed(value: object) -> object:
+    """A comma list as the environment gives it."""
+    return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
 
 
 class Section(BaseModel):
@@ -64,9 +69,9 @@ class StoreSettings(Section):
 
 
 class AlarmSettings(Section):
-    """``default_channels`` get the messages of rules that name none."""
+    """``default_channels`` get the messages of rules that name none; in the environment a comma list."""
 
-    default_channels: tuple[str, ...] = ()
+    default_channels: Annotated[tuple[str, ...], BeforeValidator(_listed)] = ()
     system_defaults: bool = True
 
 

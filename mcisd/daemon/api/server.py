@@ -3,6 +3,7 @@
 import json
 import logging
 from collections.abc import Awaitable, Callable
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -35,10 +36,10 @@ def build(context: Context) -> web.Application:
     )
     for route in ROUTES:
         app.router.add_route(route.method, route.full_path, _endpoint(route, context), name=route.operation)
-    text = json.dumps(document(context.version), separators=(",", ":"))
+    text = cache(lambda: json.dumps(document(context.version), separators=(",", ":")))
 
     async def openapi(_: web.Request) -> web.Response:
-        return web.Response(text=text, content_type="application/json")
+        return web.Response(text=text(), content_type="application/json")
 
     async def login(request: web.Request) -> web.Response:
         return _login(request, context)

@@ -41,4 +41,6 @@ async def _items(api: Api, content: aiohttp.StreamReader) -> AsyncIterator[Sent]
         if text.startswith(":"):
             continue
         fields = dict(line.split(": ", 1) for line in text.strip().splitlines())
+        if "event" not in fields:
+            continue  # the place where the stream begins: an id alone
         yield Sent(int(fields.get("id", 0)), fields["event"], json.loads(fields["data"]))

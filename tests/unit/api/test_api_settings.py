@@ -77,3 +77,8 @@ def test_a_file_that_is_not_there(tmp_path: Path) -> None:
 def test_variables_of_other_programs_are_left_alone() -> None:
     found = load_settings(None, {"MCISD_HOME": "/nowhere", "MCISD_LOCAL_HOME": "/x", "MCISD_URL": "http://x"})
     assert found.api == Settings().api
+
+
+def test_a_list_in_the_environment_is_a_comma_list(tmp_path: Path) -> None:
+    environment = {"MCISD_HOME": str(tmp_path), "MCISD_ALARMS_DEFAULT_CHANNELS": "oncall, mail"}
+    assert load_settings(environment=environment).alarms.default_channels == ("oncall", "mail")

@@ -14,6 +14,12 @@ Labels = Annotated[dict[str, Annotated[str, Field(max_length=256)]], Field(max_l
 class Model(BaseModel):
     """Base of all: camelCase outside, snake_case inside, strict about what it knows."""
 
+    # Validators are built when a model is first used: the daemon answers sooner.
     model_config = ConfigDict(
-        alias_generator=to_camel, populate_by_name=True, extra="forbid", from_attributes=True, allow_inf_nan=False
+        alias_generator=to_camel,
+        populate_by_name=True,
+        extra="forbid",
+        from_attributes=True,
+        allow_inf_nan=False,
+        defer_build=True,
     )
