@@ -103,7 +103,9 @@ class ConnectionWorker:
         waiting = [vm for vm in free if not _acts(vm)]
         if looking or watching:
             view = await self._look(waiting, watching)
-            await self._parts.applier.apply(self._decide(waiting, resources, view))
+            changes = self._decide(waiting, resources, view)
+            await self._parts.applier.apply(changes)
+            self._collectable |= bool(changes)  # the last VM that needed a resource may just have gone
         if watching and self._collectable:
             self._collectable = False
             if await self._parts.keeper.collect(self.connection):
