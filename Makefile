@@ -37,7 +37,7 @@ format: .venv/.dev-done ## bring the code into form
 	$(BIN)/ruff check --fix .
 
 bench: .venv/.dev-done ## every figure of the README; wants an idle machine and about fifteen minutes
-	@set -e; for script in benchmarks/*.py; do echo "== $$script"; $(BIN)/python $$script $(ARGS); done
+	@set -e; for script in benchmarks/*.py; do echo "== $$script"; PYTHONPATH=. $(BIN)/python $$script $(ARGS); done
 
 docs: .venv/.dev-done ## write the generated parts of docs/, then check that docs and code agree
 	$(BIN)/python tools/write_docs.py
