@@ -21,6 +21,10 @@ import sys
 PR_SET_CHILD_SUBREAPER = 36
 PACKET = 192 * 1024
 FD_SIZE = 4
+USUAL = (
+    _signal.SIGHUP, _signal.SIGINT, _signal.SIGQUIT, _signal.SIGTERM, _signal.SIGPIPE, _signal.SIGCHLD, _signal.SIGTSTP,
+    _signal.SIGTTIN, _signal.SIGTTOU, _signal.SIGUSR1, _signal.SIGUSR2, _signal.SIGXFSZ,
+)  # fmt: skip
 
 
 class Init:
@@ -128,7 +132,7 @@ def become(fields: list[bytes], passed: list[int]) -> None:
     """In the child: turn into the command; never returns."""
     try:
         _signal.set_wakeup_fd(-1)
-        for number in (_signal.SIGPIPE, _signal.SIGXFSZ, _signal.SIGCHLD):
+        for number in USUAL:  # whatever the cloud was started with, say by nohup, is none of the command's business
             _signal.signal(number, _signal.SIG_DFL)
         os.setsid()
         for target, source in enumerate(passed):

@@ -3,6 +3,7 @@
 import datetime
 import json
 import os
+import queue
 import socket
 import ssl
 import subprocess
@@ -77,6 +78,7 @@ class AgentServer:
         self._context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         self._context.load_cert_chain(folder / "server.pem")
         self._connection: ssl.SSLSocket | None = None
+        self._commands: queue.SimpleQueue[bytes] = queue.SimpleQueue()
         self._ending = False
         self._listener = socket.create_server(("127.0.0.1", port))
         self.port = int(self._listener.getsockname()[1])
@@ -84,9 +86,9 @@ class AgentServer:
         self._thread.start()
 
     def command(self, **body: object) -> None:
-        """Send one COMMAND to the agent on the line."""
+        """Send one COMMAND to the agent on the line. The serving thread sends it: a TLS connection is for one thread."""
         assert self._connection
-        self._connection.sendall(wire.pack_json(wire.COMMAND, body))
+        self._commands.put(wire.pack_json(wire.COMMAND, body))
 
     def cut(self) -> None:
         """Break the connection without a word."""
@@ -114,7 +116,7 @@ class AgentServer:
                 try:
                     plain.settimeout(10)
                     with self._context.wrap_socket(plain, server_side=True) as connection:
-                        connection.settimeout(30)
+                        connection.settimeout(0.05)
                         self._connection = connection
                         self._talk(connection)
                 except OSError as error:
@@ -125,7 +127,15 @@ class AgentServer:
     def _talk(self, connection: ssl.SSLSocket) -> None:
         buffer = bytearray()
         schemas: set[int] = set()
-        while data := connection.recv(65536):
+        while True:
+            while not self._commands.empty():
+                connection.sendall(self._commands.get())
+            try:
+                data = connection.recv(65536)
+            except TimeoutError:
+                continue
+            if not data:
+                return
             buffer += data
             last = 0
             for kind, payload in wire.take(buffer):
