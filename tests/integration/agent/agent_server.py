@@ -86,7 +86,7 @@ class AgentServer:
         self._thread.start()
 
     def command(self, **body: object) -> None:
-        """Send one COMMAND to the agent on the line. The serving thread sends it: a TLS connection is for one thread."""
+        """Have one COMMAND sent to the agent on the line, by the serving thread: TLS is for one thread at a time."""
         assert self._connection
         self._commands.put(wire.pack_json(wire.COMMAND, body))
 
