@@ -1,7 +1,7 @@
 """Routes as data: each operation states its name, path, models and handler once; server and OpenAPI read the same."""
 
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from aiohttp import web
@@ -51,7 +51,6 @@ class Route:
     status: int = 200
     stream: bool = False
     tag: str = ""
-    problems: tuple[int, ...] = field(default=(401, 404, 422))
 
     @property
     def full_path(self) -> str:
