@@ -9,10 +9,10 @@ export PYTHON
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint format bench docs lock clean
+.PHONY: help demo test engines test-engines lint format bench docs lock clean
 
 help: ## show this list
-	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 16
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 16
 
 .venv/.base-done: constraints/base.txt $(PINNED)
 	@tools/setup.sh base
@@ -25,6 +25,12 @@ demo: .venv/.base-done ## launch 18 hosts in 4 clouds, watch them, break them, m
 
 test: .venv/.dev-done ## all tests that this machine can run; the last lines say what was left out
 	@exec $(BIN)/python -m pytest $(ARGS)
+
+engines: ## fetch or build the real Kafka and InfluxDB, once, into ~/.cache/mcisd/engines (five minutes)
+	@tools/engines.sh
+
+test-engines: .venv/.dev-done ## the tests on the real engines alone; a missing engine is a failure
+	@MCISD_ENGINES=require exec $(BIN)/python -m pytest -m engines $(ARGS)
 
 lint: .venv/.dev-done ## form, style, types and who may import whom
 	$(BIN)/ruff format --check .
@@ -41,6 +47,7 @@ bench: .venv/.dev-done ## every figure of the README; wants an idle machine and 
 
 docs: .venv/.dev-done ## write the generated parts of docs/, then check that docs and code agree
 	$(BIN)/python tools/write_docs.py
+	$(BIN)/python -m tools.dashboards
 	$(BIN)/python -m pytest -q tests/unit/house
 
 lock: ## resolve constraints/ anew (needs uv)

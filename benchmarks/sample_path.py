@@ -1,7 +1,8 @@
 """Samples per CPU-second from the socket to the store port, and the memory of a link.
 
 One process receives, aggregates and writes (the one that is measured); another plays the agents over TLS on loopback
-and sends as fast as it is let. The store counts and drops, unless ``--duckdb`` asks for the real one.
+and sends as fast as it is let. The store counts and drops, unless ``--duckdb`` asks for the real one: then the figure
+includes packing all hours at the end.
 
     python -m benchmarks.sample_path [--links 20] [--frames 1500] [--rounds 3] [--duckdb]
 """
@@ -19,6 +20,7 @@ import sys
 import tempfile
 import threading
 import time
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -34,6 +36,7 @@ from mcisd.collectors.tls import SERVER_NAME, LinkCertificates
 from mcisd.collectors.windows import WindowBlock
 from mcisd.collectors.writer import Writer
 from mcisd.model import wire
+from mcisd.model.identity import NOBODY, Identity
 from mcisd.store.series import base as series
 from mcisd.store.series.duck import DuckSeriesStore
 
@@ -47,7 +50,7 @@ class CountingStore:
         self.frames = 0
         self._store = store
 
-    async def write(self, blocks: list[WindowBlock]) -> int:
+    async def write(self, blocks: list[WindowBlock], identities: Mapping[str, Identity] = NOBODY) -> int:
         self.frames += sum(int(block.count[:, 0].sum()) for block in blocks)
         if self._store is None:
             return 0
@@ -55,7 +58,8 @@ class CountingStore:
             [
                 series.WindowBlock(b.columns, b.width_ms, b.vms, b.starts_ms, b.avg, b.min, b.max, b.last, b.count)
                 for b in blocks
-            ]
+            ],
+            identities,
         )
 
 
@@ -63,11 +67,11 @@ def stream(frames: int) -> bytes:
     """What one agent sends after WELCOME: its schema and frames of the past, two seconds apart."""
     columns = [["m", f"g{i}", {}, "g"] for i in range(GAUGES)] + [["m", f"c{i}", {}, "c"] for i in range(COUNTERS)]
     parts = [wire.pack_json(wire.SCHEMA, {"id": 1, "columns": columns})]
-    start = int(time.time() * 1000) - 2_000 * frames
+    start = int(time.time() * 1000) - 2_000 * frames - 20_000
     rng = np.random.default_rng(1)
     for seq in range(1, frames + 1):
         values = np.concatenate([rng.random(GAUGES) * 100, np.full(COUNTERS, seq * 1e4)])
-        parts.append(wire.pack_frame(1, seq, start + 2_000 * seq, 0, array.array("d", values.tobytes())))
+        parts.append(wire.pack_frame(1, seq, start + 2_000 * seq, wire.REPLAYED, array.array("d", values.tobytes())))
     return b"".join([*parts, wire.pack_json(wire.BYE, {})])
 
 
@@ -78,7 +82,7 @@ def play_agent(port: int, ca: str, vm: str, body: bytes) -> None:
         context.wrap_socket(raw, server_hostname=SERVER_NAME) as link,
     ):
         now = int(time.time() * 1000)
-        hello: dict[str, object] = {"protocol": 1, "vm": vm, "token": "t", "agent": "bench", "time_ms": now}
+        hello: dict[str, object] = {"protocol": wire.PROTOCOL, "vm": vm, "token": "t", "link": 0, "time_ms": now}
         link.sendall(wire.pack_json(wire.HELLO, hello))
         link.recv(4096)
         sys.stdin.readline()  # go
@@ -102,8 +106,15 @@ def rss_kib() -> int:
     return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE") // 1024
 
 
-async def let_in(_: str, __: str) -> str | None:
-    return None
+async def let_in(vm: str, _: str) -> Identity | str:
+    return Identity(vm, f"host-{vm}", "ns", "bench")
+
+
+async def pack(store: DuckSeriesStore) -> None:
+    """Have the store pack all hours, as it does once an hour is over. It is part of what a sample costs."""
+    later = int(time.time() * 1000) + 2 * 3_600_000
+    if await store.compact(later) + await store.compact(later) == 0:  # the first call waits for hours to come to rest
+        raise SystemExit("nothing was packed")
 
 
 async def measure(directory: Path, links: int, frames: int, duckdb: bool) -> tuple[float, float, float]:
@@ -142,6 +153,8 @@ async def measure(directory: Path, links: int, frames: int, duckdb: bool) -> tup
     while receiver.stats.frames < links * frames:
         await asyncio.sleep(0.02)
     await aggregator.drain()
+    if real is not None:
+        await pack(real)
     cpu, wall = time.process_time() - cpu, time.perf_counter() - wall
     samples = receiver.stats.samples
     if store.frames < links * frames:

@@ -11,7 +11,8 @@ resolve() {
     "$uv" pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate \
         --no-header --only-binary :all: "$@"
 }
-resolve pyproject.toml constraints/build.in --upgrade --output-file constraints/base.txt
+resolve pyproject.toml constraints/build.in --extra kafka --extra influx --extra postgres --extra fast --upgrade \
+    --output-file constraints/base.txt
 resolve pyproject.toml constraints/build.in --extra dev --upgrade --constraints constraints/base.txt \
     --output-file constraints/dev.txt
 ! grep -nE '://|index-url|find-links' constraints/*.txt

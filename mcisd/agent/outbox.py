@@ -1,9 +1,11 @@
-"""Frames not yet acknowledged: ticks in, frames to send out, in order of their sequence numbers.
+"""Frames not yet acknowledged: ticks in, frames to send out, in two lanes, in order of their numbers in each.
 
 In normal operation the few frames that wait for their acknowledgement are in memory and no disk is touched. While the
 link is down, or when memory is full, they go to the spool; everything on disk is older than everything in memory.
-An acknowledgement covers all smaller numbers, so frames are only ever sent in order: a live frame waits behind the
-replay, never overtakes it.
+
+When a link comes up, what is kept from before the current window is the replay lane, and the rest with all that is
+measured from then on the live lane: numbers up to ``_split`` are of the replay lane. Each lane has a cursor of what was
+sent and is acknowledged by itself, so neither waits for the other. A new link splits anew.
 """
 
 import struct
@@ -23,6 +25,8 @@ else:
 _FLAGS_AT = struct.calcsize("<IQq")  # where the flags stand in a FRAME payload
 _FLAGS = struct.Struct("<I")
 _SCHEMA = struct.Struct("<I")
+_NOWHERE = ("", 0)
+LIVE, REPLAY = 0, 1  # the lanes
 
 
 class Outbox:
@@ -38,9 +42,10 @@ class Outbox:
         self._dropped = 0
         self._schemas: "dict[int, bytes]" = {}
         self._up = False
-        self._sent = 0
-        self._replay_to = 0
-        self._place = ("", 0)
+        self._split = 0
+        self._replay_sent = True
+        self._sent = [0, 0]  # the last number of each lane that was handed out on this link
+        self._places = [_NOWHERE, _NOWHERE]  # where in the spool to look on
         self._count()
 
     @property
@@ -81,37 +86,55 @@ class Outbox:
             self._dropped += 1
         self._count()
 
-    def link_up(self, acked: "int") -> "None":
-        """A link stands; the daemon has all frames up to ``acked``. The others will be sent on it, oldest first."""
-        if acked > self.last:
-            # It knows numbers this installation never gave: the spool was wiped and the clock set back. What waits here
-            # bears numbers already taken and cannot be told apart any more.
-            self._dropped += self.kept
-        self._forget(acked)
+    def link_up(self, before_ms: "int") -> "None":
+        """A link stands. All that is kept will be sent on it; what is from before ``before_ms`` replayed."""
         self._up = True
-        self._sent = acked
-        self._replay_to = self.last
-        self._place = ("", 0)
+        self._split, place = self._spool.newest_before(before_ms)
+        for seq, time_ms, _ in self._memory:
+            if time_ms < before_ms:
+                self._split = seq
+        self._sent = [self._split, 0]
+        self._places = [place, _NOWHERE]
+        self._replay_sent = False
 
     def link_down(self) -> "None":
         """The link is gone: from now on frames go to disk."""
         self._up = False
 
-    def acked(self, seq: "int") -> "None":
-        """The daemon has all frames up to ``seq``. More than was sent on this link cannot be meant."""
-        self._forget(min(seq, self._sent))
+    def acked(self, replay: "int", live: "int") -> "None":
+        """The daemon has the replayed frames up to ``replay`` and the live ones up to ``live``.
 
-    def next(self) -> "tuple[int, bytes] | None":
-        """``(schema id, FRAME payload)`` of the next frame to send on this link, or None if all are sent."""
-        found = self._spool.next_after(self._sent, self._place)
-        if found is not None:
-            self._sent, payload, self._place = found
-            return self._flagged(payload)
-        for seq, _, payload in self._memory:
-            if seq > self._sent:
-                self._sent = seq
-                return self._flagged(payload)
-        return None
+        More than was sent on this link cannot be meant.
+        """
+        live = min(live, self._sent[LIVE])
+        if self._split:
+            replay = min(replay, self._sent[REPLAY])
+            if self._replay_sent and replay >= self._sent[REPLAY]:
+                self._split, replay = 0, max(replay, live)
+            self._forget(replay)
+        if not self._split:
+            self._forget(live)
+        elif live > self._split:
+            # They need not wait in memory for the replay. On disk they do, as only the front of the spool can go, but
+            # they are not sent again.
+            self._spool.acked(live, self._split)
+            kept = [item for item in self._memory if not self._split < item[0] <= live]
+            self._bytes = sum(len(item[2]) for item in kept)
+            self._memory = deque(kept)
+
+    def next(self, lane: "int") -> "tuple[int, bytes] | None":
+        """``(schema id, FRAME payload)`` of the lane's next frame to send on this link, or None if all are sent."""
+        if lane == REPLAY and self._replay_sent:
+            return None
+        item = self._after(self._sent[lane], lane)
+        if item is None or (lane == REPLAY and item[0] > self._split):
+            self._replay_sent = self._replay_sent or lane == REPLAY
+            return None
+        self._sent[lane], payload, self._places[lane] = item
+        if lane == REPLAY:
+            self._stats.replayed_frames += 1
+            payload = _flagged(payload)
+        return _schema_of(payload), payload
 
     def schema(self, number: "int") -> "bytes | None":
         """The SCHEMA message of a schema id that a kept frame refers to, or None if it is lost."""
@@ -122,13 +145,14 @@ class Outbox:
         self._dropped += 1
         self._count()
 
-    def _flagged(self, payload: "bytes") -> "tuple[int, bytes]":
-        if self._sent <= self._replay_to:
-            changed = bytearray(payload)
-            flags = _FLAGS.unpack_from(payload, _FLAGS_AT)[0]
-            _FLAGS.pack_into(changed, _FLAGS_AT, flags | wire.REPLAYED)
-            payload = bytes(changed)
-        return _schema_of(payload), payload
+    def _after(self, seq: "int", lane: "int") -> "tuple[int, bytes, tuple[str, int]] | None":
+        found = self._spool.next_after(seq, self._places[lane])
+        if found is not None:
+            return found
+        for number, _, payload in self._memory:
+            if number > seq:
+                return number, payload, self._places[lane]
+        return None
 
     def _forget(self, seq: "int") -> "None":
         while self._memory and self._memory[0][0] <= seq:
@@ -157,3 +181,10 @@ class Outbox:
 
 def _schema_of(payload: "bytes") -> "int":
     return int(_SCHEMA.unpack_from(payload)[0])
+
+
+def _flagged(payload: "bytes") -> "bytes":
+    changed = bytearray(payload)
+    flags = _FLAGS.unpack_from(payload, _FLAGS_AT)[0]
+    _FLAGS.pack_into(changed, _FLAGS_AT, flags | wire.REPLAYED)
+    return bytes(changed)

@@ -14,6 +14,7 @@ from mcisd.agent.probes.base import ProcFiles
 from mcisd.agent.probes.own import Stats
 from mcisd.agent.schedule import Schedule
 from mcisd.agent.sequence import Sequence
+from mcisd.agent.servers import Servers
 from mcisd.agent.spool import Spool
 from mcisd.model import wire
 
@@ -47,7 +48,8 @@ class Agent:
         self._sequence = Sequence(os.path.join(config.spool_dir, "sequence"), now_ms, self._outbox.last)
         hello: "dict[str, object]" = {"protocol": wire.PROTOCOL, "vm": config.vm, "token": config.token}
         hello.update(agent=__version__, session=os.urandom(8).hex())
-        self._link = Link(config, hello, self._outbox, self.stats, self._command, self._welcome)
+        servers = Servers(os.path.join(config.spool_dir, "servers"), config.servers)
+        self._link = Link(config, hello, servers, self._outbox, self.stats, self._command, self._welcome)
         self._said = ""
         self._tick_at = 0.0
         self._plan()
@@ -85,7 +87,7 @@ class Agent:
         more = self._link.step(now, set(), set())
         while self.code is None:
             now = time.monotonic()
-            wait = 0.0 if more else max(0.0, min(self._tick_at, self._link.deadline) - now)
+            wait = 0.0 if more else max(0.0, min(self._tick_at, self._link.wake) - now)
             readable, writable, _ = select.select([*self._link.reading, wake], self._link.writing, [], wait)
             now = time.monotonic()
             more = self._link.step(now, set(readable), set(writable))
@@ -111,7 +113,7 @@ class Agent:
                 return  # the log's disk is full or its reader gone: measuring goes on
 
     def _welcome(self, body: "dict[str, object]") -> "None":
-        self._sequence.above(int(str(body["acked"])))
+        self._sequence.above(int(str(body["seen"])))
         self._set_interval(checked_interval(body.get("interval_ms", self._schedule.interval_ms)))
 
     def _set_interval(self, interval_ms: "int") -> "None":
@@ -134,8 +136,8 @@ class Agent:
                 reply.update(ok=False, error=str(error))
         elif op == "stop":
             self.code = DO_NOT_RESTART
-        else:
-            reply.update(ok=False, error="op: unknown; this agent knows measure, interval and stop")
+        elif op != "move":  # the link's own
+            reply.update(ok=False, error="op: unknown; this agent knows measure, interval, move and stop")
         return reply, None
 
     def _measure(self, reply: "dict[str, object]") -> "tuple[dict[str, object], tuple[int, bytes] | None]":

@@ -9,6 +9,8 @@ import binascii
 import os
 import struct
 
+from mcisd.agent.cursor import Cursor
+
 _HEAD = struct.Struct("<II")
 _KEY = struct.Struct("<Qq")
 _START = _HEAD.size + _KEY.size
@@ -36,7 +38,7 @@ class Spool:
         self._max_bytes = max_bytes
         self._max_age_ms = max_age_s * 1000
         self._segment_bytes = max(16384, min(1 << 20, max_bytes // 8))
-        self._acked = 0
+        self._cursor = Cursor(os.path.join(folder, "acked"))
         self._gone_at = 0  # in the first segment: records before this offset are acknowledged …
         self._gone = 0  # … that many
         self._write_fd = -1
@@ -44,6 +46,7 @@ class Spool:
         self._read_path = ""
         self._segments = [self._check(name) for name in _names(folder) if name.endswith(".seg")]
         self._segments = [segment for segment in self._segments if segment.frames]
+        self._let_go()
 
     @property
     def frames(self) -> "int":
@@ -79,7 +82,7 @@ class Spool:
         segment.last, segment.last_ms = seq, time_ms
 
     def next_after(self, seq: "int", at: "tuple[str, int]") -> "tuple[int, bytes, tuple[str, int]] | None":
-        """The first kept frame above ``seq`` as ``(seq, payload, place)``, or None; ``at`` is the last place."""
+        """The first frame above ``seq`` not safe yet as ``(seq, payload, place)``, or None; ``at``: the last place."""
         for segment in list(self._segments):
             if segment.last <= seq:
                 continue
@@ -90,20 +93,52 @@ class Spool:
                     self._lose_rest(segment, offset)
                     break
                 offset = record[2]
-                if record[0] > seq:
+                if record[0] > seq and not self._cursor.covers(record[0]):
                     return record[0], record[1], (segment.path, offset)
         return None
 
-    def acked(self, seq: "int") -> "None":
-        """Forget every frame up to ``seq``."""
-        self._acked = max(self._acked, seq)
-        while self._segments and self._segments[0].last <= self._acked:
+    def newest_before(self, time_ms: "int") -> "tuple[int, tuple[str, int]]":
+        """``(seq, place behind it)`` of the last frame that is older than ``time_ms``; number 0 if there is none.
+
+        Only the last two segments are read: what lies before those counts as older, whatever its time.
+        """
+        for segment in self._segments[:-3:-1]:
+            found, offset = (0, ("", 0)), 0
+            while offset < segment.size:
+                record = self._record(segment, offset)
+                if record is None:
+                    break  # ``next_after`` comes here again, and counts what is lost
+                offset = record[2]
+                if record[3] < time_ms:
+                    found = record[0], (segment.path, offset)
+            if found[0]:
+                return found
+        older = self._segments[:-2]
+        return (older[-1].last if older else 0), ("", 0)
+
+    def acked(self, seq: "int", above: "int" = 0) -> "None":
+        """Never send the frames above ``above`` up to ``seq`` again; forget them as soon as all before them are."""
+        if not self._cursor.add(above, seq) or not self._segments:
+            return
+        try:
+            self._cursor.save()
+            self._let_go()
+        except OSError:
+            self._let_go()  # the disk is full: this makes room
+            try:
+                self._cursor.save()
+            except OSError:
+                return  # what is safe is still known here; a new start may send some of it again
+
+    def _let_go(self) -> "None":
+        acked = self._cursor.acked
+        while self._segments and self._segments[0].last <= acked:
             self._remove_first()
-        if self._segments and self._segments[0].first <= self._acked:
+        if self._segments and self._segments[0].first <= acked:
             segment = self._segments[0]
             while self._gone_at < segment.size:
                 record = self._record(segment, self._gone_at)
-                if record is None or record[0] > self._acked:
+                if record is None or record[0] > acked:
                     break
                 self._gone_at = record[2]
                 self._gone += 1

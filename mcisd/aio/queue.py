@@ -71,6 +71,14 @@ class BoundedQueue(Generic[T]):
         _wake_one(self._putters)
         return item
 
+    def get_now(self) -> T:
+        """The oldest item, which must be there; QueueClosedError if none is."""
+        if not self._items:
+            raise QueueClosedError
+        item = self._items.popleft()
+        _wake_one(self._putters)
+        return item
+
     async def get_many(self, most: int) -> list[T]:
         """At least one and at most ``most`` items, as many as are there."""
         items = [await self.get()]

@@ -1,6 +1,6 @@
 """From raw columns to the one value that a rule compares: rates, several columns, windows, several VMs. Pure.
 
-NaN and None mean "no value": whoever gets None keeps the state as it is.
+NaN and None mean "no value": whoever gets None keeps the state as it is. So does infinity, which no machine measures.
 """
 
 import math
@@ -14,6 +14,16 @@ WARM_S = 60.0
 GAP_S = 10.0
 
 
+def total(values: Sequence[float]) -> float:
+    """The sum without rounding errors; infinite where it is too large for a float, NaN where that says nothing."""
+    try:
+        return math.fsum(values)
+    except ValueError:
+        return math.nan
+    except OverflowError:
+        return math.inf if sum(value / 2.0**64 for value in values) > 0 else -math.inf
+
+
 def combine(values: Sequence[float], how: Aggregation) -> float | None:
     """One value of many, None of none; for ``last`` the values are in the order of time."""
     if not values:
@@ -22,21 +32,22 @@ def combine(values: Sequence[float], how: Aggregation) -> float | None:
         case Aggregation.LAST:
             return values[-1]
         case Aggregation.AVG:
-            return math.fsum(values) / len(values)
+            return total(values) / len(values)
         case Aggregation.MIN:
             return min(values)
         case Aggregation.MAX:
             return max(values)
         case Aggregation.SUM:
-            return math.fsum(values)
+            return total(values)
 
 
 def across_columns(values: Sequence[float], how: Aggregation, high_is_bad: bool) -> float | None:
     """One value of the columns of one frame that a rule reads; ``last`` takes the worst of them."""
-    there = [value for value in values if not math.isnan(value)]
+    there = [value for value in values if math.isfinite(value)]
     if how is Aggregation.LAST:
         how = Aggregation.MAX if high_is_bad else Aggregation.MIN
-    return combine(there, how)
+    value = combine(there, how)
+    return value if value is not None and math.isfinite(value) else None
 
 
 class Rate:
@@ -113,5 +124,5 @@ class Window:
                 return min(bucket.low for bucket in buckets)
             case Aggregation.MAX:
                 return max(bucket.high for bucket in buckets)
-        total = math.fsum(bucket.total for bucket in buckets)
-        return total if how is Aggregation.SUM else total / sum(bucket.count for bucket in buckets)
+        whole = total([bucket.total for bucket in buckets])
+        return whole if how is Aggregation.SUM else whole / sum(bucket.count for bucket in buckets)

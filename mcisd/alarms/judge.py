@@ -1,96 +1,110 @@
-"""The judge: rules, VMs, schemas and frames come in, changes of alarms come out. Synchronous, no I/O, no clock.
+"""The judge of one partition: rules, VMs, schemas and frames come in, changes of alarms come out, and for rules about a
+whole MCIS the values of its VMs. Synchronous, no I/O, no clock.
 
-For each VM and schema a plan is compiled once: which rules read which bytes. A frame then costs its matching rules.
+For each VM and schema a plan is compiled once: which rules read which bytes. A frame then costs its matching rules, and
+next to nothing where the sieve lets it pass.
 """
 
 import struct
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 
-from mcisd.alarms.lifecycle import Change, end, fired_under, heard, silent
+from mcisd.alarms.lifecycle import heard, silent
 from mcisd.alarms.ports import Member
-from mcisd.alarms.roster import Roster, placeholder, with_version
+from mcisd.alarms.sieve import Sieve
 from mcisd.alarms.silence import Silence
-from mcisd.alarms.text import subject_name
-from mcisd.alarms.track import Probe, Track
+from mcisd.alarms.track import Probe, Series
+from mcisd.alarms.tracks import Finding, Tracks
+from mcisd.alarms.values import GroupValue
 from mcisd.model.alarms import AlarmPhase, AlarmRule, AlarmState, RuleLevel
-from mcisd.model.samples import FRAME_HEAD, Schema, frame_head
+from mcisd.model.samples import FRAME_HEAD, REPLAYED, Schema, frame_head
 
-Finding = tuple[Change, Member | None]
 HELD, HOLD_S = 1000, 60.0
 
 
+@dataclass(slots=True)
+class Tally:
+    """What became of frames: ``again`` ones only fed windows, ``replayed`` ones only told that their VM lives."""
+
+    judged: int = 0
+    again: int = 0
+    replayed: int = 0
+    unknown_vm: int = 0
+    malformed: int = 0
+
+
+@dataclass(slots=True)
+class Outcome:
+    """What followed from frames; ``values`` by the uid of the MCIS."""
+
+    findings: list[Finding] = field(default_factory=list)
+    values: dict[str, list[GroupValue]] = field(default_factory=dict)
+
+
 class Judge:
-    """``stale_s``: a VM silent for longer is left out of its MCIS's value."""
+    """``tally`` may be shared with other judges. After the making come ``load`` and ``renew``."""
 
-    def __init__(self, stale_s: float = 30.0) -> None:
-        self.stale_s = stale_s
-        self.malformed = 0
-        self.unknown_vm = 0
-        self.roster = Roster()
-        self._tracks: dict[tuple[str, str], Track] = {}
-        self._schemas: dict[bytes, Schema] = {}
+    def __init__(self, schemas: Mapping[bytes, Schema], tally: Tally | None = None, *, sieve: bool = True) -> None:
+        self.tally = tally or Tally()
+        self.tracks = Tracks()
+        self._schemas = schemas
         self._plans: dict[str, tuple[bytes, tuple[Probe, ...]]] = {}
+        self._series: dict[tuple[str, str], Series] = {}
         self._quiet: dict[str, set[str]] = {}
-        self._silence = Silence()
-        self._held: deque[tuple[bytes, bytes, float]] = deque(maxlen=HELD)
+        self._sieve = Sieve()
+        self._sieves = sieve
+        self._silence = Silence(lambda vm: float(self._sieve.heard[self._sieve.seat(vm)]))
+        self._held: deque[tuple[bytes, bytes, float, bool]] = deque(maxlen=HELD)
 
-    def load(self, states: Iterable[AlarmState], rules: Iterable[AlarmRule], mono: float) -> None:
+    def load(self, states: Iterable[AlarmState], rules: Mapping[str, AlarmRule], mono: float) -> None:
         """Take over what was stored; the next ``renew`` ends what lost its rule or subject meanwhile."""
-        known = {rule.uid: rule for rule in rules}
-        for state in states:
-            rule = known.get(state.rule) or placeholder(state)
-            if state.phase is AlarmPhase.FIRING:
-                rule = with_version(rule, fired_under(state))
-            elif state.phase is AlarmPhase.PENDING and not rule.enabled:
-                rule = with_version(rule, -1)
-            self._tracks[state.rule, state.subject] = Track(rule, state, mono, stored=True)
+        self.tracks.load(states, rules, mono)
 
-    def renew(self, rules: Iterable[AlarmRule], members: Iterable[Member], now: float, mono: float) -> list[Finding]:
-        """The rules and VMs there are now; alarms that lost theirs end."""
-        before, self.roster = self.roster, Roster(rules, members)
+    def renew(
+        self, rules: Mapping[str, AlarmRule], members: Sequence[Member], now: float, mono: float
+    ) -> list[Finding]:
+        """The rules and the VMs of this partition there are now; alarms that lost theirs end."""
+        findings = self.tracks.renew(rules, members, now, mono)
+        roster = self.tracks.roster
         self._plans.clear()
-        findings = [found for key in list(self._tracks) if (found := self._settle(key, before, now, mono))]
-        self._silence.expect(self.roster.reporting, mono)
+        self._series = {key: one for key, one in self._series.items() if key[0] in rules and key[1] in roster.members}
+        self._sieve.renew(members, mono)
         return findings + self._watch_silence(now, mono)
 
-    def add_schema(self, schema: Schema, now: float) -> list[Finding]:
-        """A schema is known from now on; frames that came before it are judged."""
-        if schema.key in self._schemas:
-            return []
-        self._schemas[schema.key] = schema
-        waiting = [item for item in self._held if item[0] == schema.key]
-        self._held = deque((item for item in self._held if item[0] != schema.key), maxlen=HELD)
-        return [found for _, value, mono in waiting for found in self.frame(value, now, mono)]
+    def frames(self, values: Sequence[bytes], now: float, mono: float) -> Outcome:
+        """Judge frames that arrived at ``now``; their times count, but never as later than their arrival."""
+        out = Outcome()
+        left = self._sort(values, now, mono)
+        self.tally.judged += len(values) - len(left)
+        for place in left:
+            self._frame(values[place], now, mono, out)
+        return out
 
-    def frame(self, value: bytes, now: float, mono: float) -> list[Finding]:
-        """Judge one frame that arrived at ``now``; its time counts, but never as later than its arrival."""
-        try:
-            vm, key, _, time_ms, _ = frame_head(value)
-        except (struct.error, UnicodeDecodeError):
-            self.malformed += 1
-            return []
-        member = self.roster.members.get(vm)
-        if member is None:
-            self.unknown_vm += 1
-            return []
-        if member.reports:
-            self._silence.hear(vm, mono)
-        findings = self._heard_again(member, now)
-        schema = self._schemas.get(key)
-        if schema is None:
-            self._held.append((key, value, mono))
-        elif len(value) != FRAME_HEAD.size + 8 * len(schema.columns):
-            self.malformed += 1
-        else:
-            findings += self._judge(member, schema, value, min(time_ms / 1000, now), mono)
-        return findings
+    def warm(self, values: Sequence[bytes], now: float, mono: float) -> None:
+        """Frames that were judged before: they fill windows and counters, tell the newest times, and change nothing."""
+        left = self._sort(values, now, mono)
+        self.tally.again += len(values) - len(left)
+        for place in left:
+            self._frame(values[place], now, mono, Outcome(), again=True)
+
+    def schema_known(self, key: bytes, now: float, mono: float) -> Outcome:
+        """Judge the frames that came before their schema."""
+        out = Outcome()
+        if not self.holds_frames(mono):
+            return out
+        waiting = [item for item in self._held if item[0] == key]
+        self._held = deque((item for item in self._held if item[0] != key), maxlen=HELD)
+        for _, value, arrived, again in waiting:
+            self._frame(value, now, arrived, out, again=again)
+        return out
 
     def holds_frames(self, mono: float) -> bool:
-        """Frames of the last minute still wait for their schema; older ones are given up."""
+        """Frames of the last minute still wait for their schema; older ones are given up. They are kept in memory
+        alone: one VM with a schema that never comes must not hold back the position of all."""
         while self._held and mono - self._held[0][2] > HOLD_S:
             self._held.popleft()
-            self.malformed += 1
+            self.tally.malformed += 1
         return bool(self._held)
 
     def next_due(self) -> float | None:
@@ -101,87 +115,118 @@ class Judge:
         """Alarms of the VMs that have been silent for too long by now."""
         findings: list[Finding] = []
         for vm, uid, version in self._silence.overdue(mono):
-            rule, member = self.roster.rules.get(uid), self.roster.members.get(vm)
+            rule, member = self.tracks.roster.rules.get(uid), self.tracks.roster.members.get(vm)
             if rule is None or member is None or rule.version != version:
                 continue
-            track = self._track(rule, member, mono)
+            track = self.tracks.of(rule, member, mono)
             change = track.take(silent(track.state, rule, now))
-            self._quiet.setdefault(vm, set()).add(uid)
+            self._miss(vm, uid)
             if change is not None:
                 findings.append((change, member))
         return findings
 
-    def _judge(self, member: Member, schema: Schema, frame: bytes, time: float, mono: float) -> list[Finding]:
-        findings: list[Finding] = []
-        for probe in self._plan(member, schema, mono):
+    def adopt(
+        self,
+        rows: Iterable[AlarmState],
+        before: Mapping[str, AlarmState],
+        busy: frozenset[str],
+        now: float,
+        mono: float,
+    ) -> list[Finding]:
+        """See ``Tracks.adopt``; what follows from what the store knew better."""
+        if not self.tracks.adopt(rows, before, busy, mono):
+            return []
+        roster = self.tracks.roster
+        return self.renew(roster.rules, list(roster.members.values()), now, mono)
+
+    def _sort(self, values: Sequence[bytes], now: float, mono: float) -> Sequence[int]:
+        return self._sieve.sort(values, now, mono) if self._sieves else range(len(values))
+
+    def _frame(self, value: bytes, now: float, mono: float, out: Outcome, *, again: bool = False) -> None:
+        try:
+            vm, key, _, time_ms, flags = frame_head(value)
+        except (struct.error, UnicodeDecodeError):
+            self.tally.malformed += 1
+            return
+        member = self.tracks.roster.members.get(vm)
+        if member is None:
+            self.tally.unknown_vm += 1
+            return
+        if not again:
+            self._sieve.heard[self._sieve.seat(vm)] = mono
+            out.findings += self._heard_again(member, now)
+        schema = self._schemas.get(key)
+        if flags & REPLAYED:
+            self.tally.replayed += 1
+        elif schema is None:
+            self.holds_frames(mono)
+            self._held.append((key, value, mono, again))
+        elif len(value) != FRAME_HEAD.size + 8 * len(schema.columns):
+            self.tally.malformed += 1
+        else:
+            self._judge(member, schema, value, min(time_ms / 1000, now), mono, None if again else out)
+
+    def _judge(
+        self, member: Member, schema: Schema, frame: bytes, time: float, mono: float, out: Outcome | None
+    ) -> None:
+        """Without ``out`` the frame is only remembered."""
+        probes = self._plan(member, schema, mono)
+        seat, newest = self._sieve.seat(member.vm), self._sieve.newest
+        fresh = time > newest[seat]
+        if fresh:
+            newest[seat] = time
+        if out is None:
+            self.tally.again += 1
+        else:
+            self.tally.judged += 1
+        for probe in probes if fresh else ():
             value = probe.read(time, frame)
-            if value is None:
-                continue
-            if probe.per_vm:
-                change = probe.track.judge(time, value)
-            else:
-                peers = self.roster.reporting_in(member.mcis)
-                change = probe.track.judge_group(member.vm, time, value, mono, peers, self.stale_s)
-            if change is not None:
-                findings.append((change, member))
-        return findings
+            if value is not None and out is not None:
+                _weigh(probe, member, time, value, out)
+        calm = member.vm not in self._quiet and all(
+            probe.plain and probe.track is not None and probe.track.state.phase is AlarmPhase.OK for probe in probes
+        )
+        if calm:
+            self._sieve.learn(member.vm, schema, probes)
+        else:
+            self._sieve.forget(member.vm)
 
     def _plan(self, member: Member, schema: Schema, mono: float) -> tuple[Probe, ...]:
         known = self._plans.get(member.vm)
         if known is not None and known[0] == schema.key:
             return known[1]
-        rules = [rule for rule in self.roster.rules_of(member) if rule.no_data_s <= 0]
-        probes = (Probe.of(self._track(rule, member, mono), member.vm, schema) for rule in rules)
-        plan = tuple(probe for probe in probes if probe is not None)
+        rules = [rule for rule in self.tracks.roster.rules_of(member) if rule.no_data_s <= 0]
+        plan = tuple(probe for rule in rules if (probe := self._probe(rule, member, schema, mono)) is not None)
         self._plans[member.vm] = (schema.key, plan)
         return plan
 
-    def _track(self, rule: AlarmRule, member: Member, mono: float) -> Track:
-        subject = member.vm if rule.level is RuleLevel.VM else member.mcis
-        track = self._tracks.get((rule.uid, subject))
-        if track is None:
-            name = subject_name(rule, member)
-            uid = f"{rule.uid}:{subject}"
-            state = AlarmState(uid=uid, rule=rule.uid, subject=subject, ns=rule.ns, mcis=rule.mcis, subject_name=name)
-            track = self._tracks[rule.uid, subject] = Track(rule, state, mono)
-        return track
-
-    def _settle(self, key: tuple[str, str], before: Roster, now: float, mono: float) -> Finding | None:
-        """End or restart a track that the new roster does not carry on as it was."""
-        track, subject = self._tracks[key], key[1]
-        member = self.roster.of_subject(track.rule, subject)
-        rule, reason, last = self.roster.verdict(track.rule, member)
-        if member is not None and not last:
-            self._forget_gone_vms(track)
-        if not reason:
-            return None
-        change = end(track.state, track.rule, now, reason, last=last)
-        if last:
-            del self._tracks[key]
-            change = change if track.stored else None
-        else:
-            track.take(change)
-            track.restart(rule, track.state, mono)
-        return (change, member or before.of_subject(track.rule, subject)) if change else None
-
-    def _forget_gone_vms(self, track: Track) -> None:
-        for vm in track.series.keys() - self.roster.members.keys():
-            track.series.pop(vm)
-            track.latest.pop(vm, None)
+    def _probe(self, rule: AlarmRule, member: Member, schema: Schema, mono: float) -> Probe | None:
+        series = self._series.get((rule.uid, member.vm))
+        if series is None or series.version != rule.version:
+            series = self._series[rule.uid, member.vm] = Series(rule)
+        track = self.tracks.of(rule, member, mono) if rule.level is RuleLevel.VM else None
+        return Probe.of(rule, track, series, schema)
 
     def _watch_silence(self, now: float, mono: float) -> list[Finding]:
         """Arm every no-data rule for its VMs; one that fires for a VM not expected to report any more resolves."""
         findings: list[Finding] = []
         self._quiet = {}
-        for rule, member in self.roster.no_data_pairs():
-            track = self._track(rule, member, mono)
+        pairs = list(self.tracks.roster.no_data_pairs())
+        self._silence.keep({(member.vm, rule.uid, rule.version) for rule, member in pairs if member.reports})
+        for rule, member in pairs:
+            track = self.tracks.of(rule, member, mono)
             if track.state.phase is not AlarmPhase.FIRING:
-                self._silence.arm(member.vm, rule)
+                if member.reports:
+                    self._silence.arm(member.vm, rule)
             elif member.reports:
-                self._quiet.setdefault(member.vm, set()).add(rule.uid)
+                self._miss(member.vm, rule.uid)
             elif change := track.take(heard(track.state, rule, now, "vm is not expected to report")):
                 findings.append((change, member))
         return findings
+
+    def _miss(self, vm: str, rule: str) -> None:
+        self._quiet.setdefault(vm, set()).add(rule)
+        self._sieve.forget(vm)
 
     def _heard_again(self, member: Member, now: float) -> list[Finding]:
         quiet = self._quiet.pop(member.vm, None)
@@ -189,8 +234,17 @@ class Judge:
             return []
         findings: list[Finding] = []
         for uid in quiet:
-            rule, track = self.roster.rules[uid], self._tracks[uid, member.vm]
+            rule = self.tracks.roster.rules[uid]
+            track = self.tracks.of(rule, member, 0.0)
             if change := track.take(heard(track.state, rule, now)):
                 findings.append((change, member))
             self._silence.arm(member.vm, rule)
         return findings
+
+
+def _weigh(probe: Probe, member: Member, time: float, value: float, out: Outcome) -> None:
+    rule = probe.rule
+    if probe.track is None:
+        out.values.setdefault(member.mcis, []).append(GroupValue(member.vm, rule.uid, rule.version, time, value))
+    elif change := probe.track.judge(time, value):
+        out.findings.append((change, member))

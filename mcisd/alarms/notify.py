@@ -1,6 +1,6 @@
 """apprise behind the Notifier port: a channel's URL and a message go in; delivered, or a DeliveryError comes out.
 
-apprise is loaded when the first message goes out: with its plugins it takes a second and some 50 MB.
+apprise is loaded when there is a channel to send on: with its plugins it takes a second and some 50 MB.
 It blocks, so it runs in a few threads of its own, each call bounded in time. Its log lines can hold parts of a
 URL, so they go nowhere; only the HTTP status in them is read. It does not pass on a receiver's Retry-After.
 """
@@ -60,6 +60,10 @@ class AppriseNotifier:
             raise DeliveryError(f"{mask(url)} did not answer within {self._timeout:g} s", retriable=True) from None
         if problem:
             raise DeliveryError(f"{mask(url)}: {problem}", retriable=True)
+
+    async def prepare(self) -> None:
+        """Load apprise now, so that the first message does not wait for it."""
+        await asyncio.get_running_loop().run_in_executor(self._pool, _apprise)
 
     async def close(self) -> None:
         """Take no more messages; calls under way are left to their own socket timeouts."""

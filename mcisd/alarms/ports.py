@@ -3,7 +3,7 @@
 ``Bus`` and ``Store`` are the parts of the bus and metadata-store ports that are used here, structurally equal to them.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from typing import Protocol, TypeVar
@@ -15,7 +15,7 @@ R = TypeVar("R", bound=Record)
 
 
 class Delivered(Protocol):
-    """One message of a topic."""
+    """One message of a topic. ``again``: done with before, repeated because a look back was asked for."""
 
     @property
     def partition(self) -> int: ...
@@ -23,6 +23,8 @@ class Delivered(Protocol):
     def offset(self) -> int: ...
     @property
     def value(self) -> bytes: ...
+    @property
+    def again(self) -> bool: ...
 
 
 class Feed(Protocol):
@@ -33,14 +35,35 @@ class Feed(Protocol):
     async def close(self) -> None: ...
 
 
+class Handover(Protocol):
+    """Is told which partitions come and go."""
+
+    async def gained(self, partitions: frozenset[int]) -> None: ...
+    async def lost(self, partitions: frozenset[int]) -> None: ...
+
+
 class Bus(Protocol):
-    def subscribe(self, topic: str, group: str, *, durable: bool = False, from_start: bool = False) -> Feed: ...
+    async def publish_all(
+        self, topic: str, messages: Sequence[tuple[str, bytes, Mapping[str, str]]]
+    ) -> list[tuple[int, int]]: ...
+    def subscribe(
+        self,
+        topic: str,
+        group: str,
+        *,
+        durable: bool = False,
+        from_start: bool = False,
+        handover: Handover | None = None,
+        look_back: Callable[[], float] | None = None,
+    ) -> Feed: ...
+    def follow(self, topic: str, reader: str, *, from_start: bool = False) -> Feed: ...
+    def partition_of(self, topic: str, key: str) -> int: ...
 
 
 class Transaction(Protocol):
     """All or nothing; serializable."""
 
-    async def get(self, kind: type[R], uid: str) -> R | None: ...
+    async def get(self, kind: type[R], uid: str, /) -> R | None: ...
     async def find(
         self,
         kind: type[R],
@@ -49,13 +72,15 @@ class Transaction(Protocol):
         order: str = "created_at",
         descending: bool = False,
         limit: int | None = None,
-        **where: str,
+        **where: str | Sequence[str],
     ) -> list[R]: ...
     async def first(self, kind: type[R], /, **where: str) -> R | None: ...
-    async def insert(self, record: R) -> R: ...
     async def update(self, record: R) -> R: ...
+    async def insert_all(self, records: Sequence[R]) -> list[R]: ...
+    async def update_all(self, records: Sequence[R]) -> list[R]: ...
     async def delete(self, record: Record) -> None: ...
     async def emit(self, event: Event) -> Event: ...
+    async def emit_all(self, events: Sequence[Event]) -> list[Event]: ...
 
 
 class Store(Protocol):
@@ -88,3 +113,6 @@ class Notifier(Protocol):
 
         ``kind``: "firing", "resolved" or "test".
         """
+
+    async def prepare(self) -> None:
+        """Load what the first message would have to wait for."""

@@ -1,19 +1,22 @@
 """Who is there and which rules concern them: an index over one snapshot of rules and VMs. Pure."""
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
+from types import MappingProxyType
 
 from mcisd.alarms.ports import Member
 from mcisd.alarms.rule import concerns
 from mcisd.model.alarms import AlarmRule, AlarmState, RuleLevel
 
+NO_RULES: Mapping[str, AlarmRule] = MappingProxyType({})
+
 
 class Roster:
     """``rules`` by uid, also the disabled; ``members`` by VM uid; ``reporting``: VMs that should send samples."""
 
-    def __init__(self, rules: Iterable[AlarmRule] = (), members: Iterable[Member] = ()) -> None:
-        self.rules = {rule.uid: rule for rule in rules}
+    def __init__(self, rules: Mapping[str, AlarmRule] = NO_RULES, members: Iterable[Member] = ()) -> None:
+        self.rules = rules
         self.members = {member.vm: member for member in members}
         self.reporting = {member.vm for member in self.members.values() if member.reports}
         self._by_mcis: dict[tuple[str, str], list[AlarmRule]] = defaultdict(list)
@@ -36,6 +39,10 @@ class Roster:
     def reporting_in(self, mcis: str) -> frozenset[str]:
         """VMs of the MCIS with this uid that should send samples."""
         return self._peers.get(mcis, frozenset())
+
+    def vms_in(self, mcis: str) -> frozenset[str]:
+        """All VMs of the MCIS with this uid."""
+        return frozenset(member.vm for member in self._groups.get(mcis, ()))
 
     def of_subject(self, rule: AlarmRule, subject: str) -> Member | None:
         """The VM of a subject, or for an MCIS any one of its VMs; None if there is none left."""

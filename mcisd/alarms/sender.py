@@ -1,6 +1,8 @@
 """The sender: queued message rows come in, deliveries go out; one loop per channel, so a slow one hinders no other.
 
-Towards the receiver it is at least once: a crash between a delivery and the note of it repeats the message, and the
+Of several processes one sends: whoever owns that work runs it, and cancels it when the work goes elsewhere. It keeps
+nothing but what the rows say, so it may be cancelled at any point and go on in another process. Towards the receiver
+it is at least once: a crash, or such a change, between a delivery and the note of it repeats the message, and the
 episode in its text tells so. A message that is not delivered within the deadline becomes a dead letter.
 """
 
@@ -22,6 +24,8 @@ from mcisd.model.ids import new_id
 log = logging.getLogger(__name__)
 MOST = 1000
 MARK_DEADLINE_S = 3600.0
+LOOK_S = 30.0
+"""Seconds after which it looks by itself: messages are made by other processes, too, and a call can be lost."""
 
 
 class Sender:
@@ -54,11 +58,13 @@ class Sender:
         async with asyncio.TaskGroup() as group:
             while True:
                 for name in await self._channels():
+                    if not bells:
+                        group.create_task(self._notifier.prepare(), name="alarm-notifier")
                     if name not in bells:
                         bells[name] = Bell(self._clock)
                         group.create_task(self._serve(name, bells[name]), name=f"alarm-channel-{name}")
                     bells[name].ring()
-                await self._bell.wait()
+                await self._bell.wait(LOOK_S)
 
     async def test_channel(self, channel: Channel) -> None:
         """Send a test message now; DeliveryError if it does not arrive."""
@@ -78,6 +84,8 @@ class Sender:
             if episode in waiting:
                 continue
             left = message.next_try_at - self._clock.now()
+            if left <= 0 and not await self._still(message):
+                continue
             if left <= 0:
                 again = await self._deliver(message, channel)
                 if again is None:
@@ -92,9 +100,17 @@ class Sender:
             await bell.wait(await self.deliver_due(name))
 
     async def _channels(self) -> list[str]:
+        """Those there are, and those only the oldest messages name: such messages are to be given up."""
         async with self._store.reading() as tx:
-            messages = await tx.find(Message, state=MessageState.QUEUED)
-        return list(dict.fromkeys(message.channel for message in messages))
+            messages = await tx.find(Message, state=MessageState.QUEUED, limit=MOST)
+            channels = await tx.find(Channel)
+        return list(dict.fromkeys([*(message.channel for message in messages), *(one.name for one in channels)]))
+
+    async def _still(self, message: Message) -> bool:
+        """Nobody else has tried it meanwhile: for a moment two processes may take themselves for the sender."""
+        async with self._store.reading() as tx:
+            row = await tx.get(Message, message.uid)
+        return row is not None and row.version == message.version
 
     async def _deliver(self, message: Message, channel: Channel | None) -> float | None:
         """Try once; None when it is done with (sent or dead), else the seconds until the next try."""

@@ -5,6 +5,7 @@ here and a rule costs one look per VM in ``no_data_s``.
 """
 
 import heapq
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from mcisd.model.alarms import AlarmRule
@@ -20,31 +21,26 @@ class _Deadline:
 
 
 class Silence:
-    def __init__(self) -> None:
-        self._heard: dict[str, float] = {}
+    """``heard`` tells when a VM was heard last, or was first expected to report."""
+
+    def __init__(self, heard: Callable[[str], float]) -> None:
+        self._heard = heard
         self._heap: list[_Deadline] = []
         self._armed: set[tuple[str, str, int]] = set()
 
     def __len__(self) -> int:
         return len(self._heap)
 
-    def hear(self, vm: str, at: float) -> None:
-        self._heard[vm] = at
-
-    def expect(self, vms: set[str], at: float) -> None:
-        """Exactly these VMs should report; who is new among them has from now on as long as everybody."""
-        for vm in self._heard.keys() - vms:
-            del self._heard[vm]
-        for vm in vms - self._heard.keys():
-            self._heard[vm] = at
-        self._armed = {key for key in self._armed if key[0] in vms}
+    def keep(self, watched: set[tuple[str, str, int]]) -> None:
+        """Only these are to be watched any more: VM, rule and its version."""
+        self._armed &= watched
 
     def arm(self, vm: str, rule: AlarmRule) -> None:
-        """Watch ``vm`` under ``rule``, if it is expected and not yet watched."""
+        """Watch ``vm``, which should report, under ``rule``, if it is not yet watched."""
         key = (vm, rule.uid, rule.version)
-        if vm in self._heard and key not in self._armed:
+        if key not in self._armed:
             self._armed.add(key)
-            due = self._heard[vm] + rule.no_data_s
+            due = self._heard(vm) + rule.no_data_s
             heapq.heappush(self._heap, _Deadline(due, vm, rule.uid, rule.version, rule.no_data_s))
 
     def next_due(self) -> float | None:
@@ -58,7 +54,7 @@ class Silence:
             key = (deadline.vm, deadline.rule, deadline.version)
             if key not in self._armed:
                 continue
-            due = self._heard[deadline.vm] + deadline.no_data_s
+            due = self._heard(deadline.vm) + deadline.no_data_s
             if due > now:
                 heapq.heappush(self._heap, _Deadline(due, *key, deadline.no_data_s))
             else:

@@ -1,32 +1,21 @@
-"""One rule on one subject: its state, and what is remembered of the samples to judge the next one."""
+"""One rule on one subject: its state, and what is remembered of a VM's samples to judge the next one. Pure."""
 
 import struct
 from dataclasses import dataclass
 
-from mcisd.alarms.evaluate import Rate, Window, across_columns, combine
+from mcisd.alarms.evaluate import Rate, Window, across_columns
 from mcisd.alarms.lifecycle import Change, step
 from mcisd.alarms.rule import Condition, matching, upward
-from mcisd.model.alarms import AlarmRule, AlarmState, RuleLevel
+from mcisd.model.alarms import Aggregation, AlarmRule, AlarmState, RuleLevel
 from mcisd.model.samples import COUNTER, FRAME_HEAD, Schema
 
 F64 = struct.Struct("<d")
 
 
-class Series:
-    """What one rule remembers of one VM: its newest time, its window, its counters."""
-
-    __slots__ = ("rates", "time", "window")
-
-    def __init__(self, rule: AlarmRule) -> None:
-        self.time = 0.0
-        self.window = Window(rule.window_s) if rule.window_s > 0 else None
-        self.rates: dict[str, Rate] = {}
-
-
 class Track:
-    """A rule on a subject. ``latest`` (MCIS rules only): VM → its newest value and when that arrived."""
+    """A rule on a subject. ``seen`` is the time of the newest value judged, ``stored``: the store has a row of it."""
 
-    __slots__ = ("born", "condition", "latest", "rule", "seen", "series", "state", "stored")
+    __slots__ = ("born", "condition", "rule", "seen", "state", "stored")
 
     def __init__(self, rule: AlarmRule, state: AlarmState, born: float, *, stored: bool = False) -> None:
         self.stored = stored
@@ -37,8 +26,6 @@ class Track:
         self.rule, self.state, self.born = rule, state, born
         self.condition = Condition.of(rule)
         self.seen = state.since
-        self.series: dict[str, Series] = {}
-        self.latest: dict[str, tuple[float, float]] = {}
 
     def take(self, change: Change | None) -> Change | None:
         """Make a change one's own; from then on a row of it is in the store."""
@@ -51,60 +38,57 @@ class Track:
         self.seen = max(self.seen, time)
         return self.take(change)
 
-    def judge_group(
-        self, vm: str, time: float, value: float, arrival: float, reporting: frozenset[str], stale_s: float
-    ) -> Change | None:
-        """Judge an MCIS by the newest values of its VMs; those silent for longer than ``stale_s`` are left out.
 
-        After a start it waits until every VM that reports was heard, at most ``stale_s``: half an MCIS is not one.
-        """
-        self.latest.pop(vm, None)
-        self.latest[vm] = (value, arrival)
-        fresh = {name: got for name, (got, at) in self.latest.items() if arrival - at <= stale_s}
-        if not reporting <= fresh.keys() and arrival - self.born < stale_s:
-            return None
-        total = combine(list(fresh.values()), self.rule.aggregation)
-        # The VMs' clocks differ a little: time of the MCIS is the newest of them, so every arrival counts.
-        return None if total is None else self.judge(max(time, self.seen), total)
+class Series:
+    """What one rule, as it is at ``version``, remembers of one VM: its window and its counters."""
+
+    __slots__ = ("rates", "version", "window")
+
+    def __init__(self, rule: AlarmRule) -> None:
+        self.version = rule.version
+        self.window = Window(rule.window_s) if rule.window_s > 0 else None
+        self.rates: dict[str, Rate] = {}
 
 
 @dataclass(frozen=True, slots=True)
 class Probe:
-    """One rule made ready for the frames of one VM in one schema."""
+    """One rule made ready for the frames of one VM in one schema. ``track`` is None for a rule about the whole MCIS:
+    its value is judged elsewhere, together with those of the other VMs."""
 
-    track: Track
+    rule: AlarmRule
+    track: Track | None
     series: Series
     columns: tuple[tuple[int, Rate | None], ...]
     high_is_bad: bool
 
     @classmethod
-    def of(cls, track: Track, vm: str, schema: Schema) -> "Probe | None":
+    def of(cls, rule: AlarmRule, track: Track | None, series: Series, schema: Schema) -> "Probe | None":
         """None where the rule reads none of the schema's columns."""
-        rule = track.rule
         at = matching(rule, schema.columns)
         if not at:
             return None
-        series = track.series.setdefault(vm, Series(rule))
         columns = [(i, schema.columns[i]) for i in at]
         rates = [series.rates.setdefault(c.series, Rate()) if c.kind == COUNTER else None for _, c in columns]
-        positions = [FRAME_HEAD.size + F64.size * i for i, _ in columns]
-        return cls(track, series, tuple(zip(positions, rates, strict=True)), upward(rule.comparison))
-
-    def read(self, time: float, frame: bytes) -> float | None:
-        """The rule's value of this frame; None where it has none, or is not newer than the VM's newest."""
-        series, how = self.series, self.track.rule.aggregation
-        if time <= series.time:
-            return None
-        series.time = time
-        values: list[float] = []
-        for position, rate in self.columns:
-            raw: float = F64.unpack_from(frame, position)[0]
-            values.append(raw if rate is None else rate.feed(time, raw))
-        value = across_columns(values, how, self.high_is_bad)
-        if value is None or series.window is None:
-            return value
-        return series.window.feed(time, value, how)
+        return cls(rule, track, series, tuple(zip(at, rates, strict=True)), upward(rule.comparison))
 
     @property
-    def per_vm(self) -> bool:
-        return self.track.rule.level is RuleLevel.VM
+    def plain(self) -> bool:
+        """Its condition can hold only where one of its columns by itself fulfils it: see ``sieve.py``."""
+        if self.rule.level is not RuleLevel.VM or self.series.window is not None:
+            return False
+        if any(rate is not None for _, rate in self.columns):
+            return False
+        extreme = (Aggregation.LAST, Aggregation.MIN, Aggregation.MAX)
+        return len(self.columns) == 1 or self.rule.aggregation in extreme
+
+    def read(self, time: float, frame: bytes) -> float | None:
+        """The rule's value of this frame, which is newer than all before; None where it has none."""
+        values: list[float] = []
+        for column, rate in self.columns:
+            raw: float = F64.unpack_from(frame, FRAME_HEAD.size + F64.size * column)[0]
+            values.append(raw if rate is None else rate.feed(time, raw))
+        how = self.rule.aggregation
+        value = across_columns(values, how, self.high_is_bad)
+        if value is None or self.series.window is None:
+            return value
+        return self.series.window.feed(time, value, how)

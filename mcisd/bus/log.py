@@ -90,6 +90,9 @@ class CompactedLog:
     def append(self, key: str, value: bytes, headers: dict[str, str]) -> int:
         offset = self.next
         self._newest.pop(key, None)
+        if not value:  # a tombstone
+            self.next += 1
+            return offset
         if len(self._newest) >= self._size:
             self.drop_first()
         self._newest[key] = Delivery(self._topic, 0, offset, key, value, headers)

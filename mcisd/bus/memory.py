@@ -6,11 +6,12 @@ durable group is there, messages that every group is done with are let go early,
 keeps the newest message per key and never waits.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
+from dataclasses import replace
 
 from mcisd.aio.queue import BoundedQueue, QueueClosedError
-from mcisd.bus.base import Delivery, SafeCallback, Topic
+from mcisd.bus.base import Delivery, Handover, Outgoing, SafeCallback, Topic
 from mcisd.bus.log import CompactedLog, Log, RingLog
 from mcisd.bus.topics import ALL
 from mcisd.model.errors import BusError, InputError
@@ -45,10 +46,14 @@ class _Group:
 class MemorySubscription:
     """One consumer. The partition belongs to the group's eldest consumer; the others stand by until it closes."""
 
-    def __init__(self, topic: "_TopicState", group: _Group) -> None:
+    def __init__(self, topic: "_TopicState", group: _Group, handover: Handover | None, look_back: bool) -> None:
         self._topic = topic
         self._group = group
+        self._handover = handover
+        self._look_back = look_back
+        self._owns = False
         self._closed = False
+        self._again = -1
         self.bell: BoundedQueue[None] = BoundedQueue(1)
         self.position = group.committed + 1
 
@@ -58,9 +63,11 @@ class MemorySubscription:
             if self._closed:
                 raise BusError("closed")
             if self._group.members[0] is self:
+                if not self._owns:
+                    await self._gain()
                 found = self._topic.read(self, most)
                 if found:
-                    return found
+                    return found if found[0].offset > self._again else [self._marked(message) for message in found]
             try:
                 await self.bell.get()
             except QueueClosedError:
@@ -71,18 +78,36 @@ class MemorySubscription:
         if self._closed:
             raise BusError("closed")
         offset = positions.get(PARTITION)
-        if offset is not None:
+        if offset is not None and self._owns:
             self._topic.commit(self._group, offset)
+
+    async def confirm(self) -> bool:
+        """True while open: nobody is put out of a group within one process."""
+        return not self._closed
 
     async def close(self) -> None:
         """Leave the group; the next consumer goes on behind the last commit."""
-        if not self._closed:
-            self.shut()
-            self._topic.leave(self._group, self)
+        if self._closed:
+            return
+        if self._owns and self._handover is not None:
+            await self._handover.lost(frozenset({PARTITION}))
+        self.shut()
+        self._topic.leave(self._group, self)
 
     def shut(self) -> None:
         self._closed = True
         self.bell.close()
+
+    async def _gain(self) -> None:
+        self._owns = True
+        if self._look_back:
+            self._again = self._group.committed
+            self.position = min(self.position, self._topic.log.first)
+        if self._handover is not None:
+            await self._handover.gained(frozenset({PARTITION}))
+
+    def _marked(self, message: Delivery) -> Delivery:
+        return replace(message, again=True) if message.offset <= self._again else message
 
 
 class _TopicState:
@@ -106,16 +131,22 @@ class _TopicState:
         needs = self._durable_needs()
         return needs is not None and needs <= self.log.first
 
-    def append(self, key: str, value: bytes, headers: dict[str, str]) -> int:
-        """Put the message into the log, which has room; the oldest goes where only slow readers still want it."""
-        if self.log.full:
-            self._drop_oldest()
-        offset = self.log.append(key, value, headers)
+    def append(self, messages: Sequence[Outgoing]) -> list[int]:
+        """Put messages into the log, which has room for one; returns the offsets of as many as it has room for. The
+        oldest goes where only slow readers still want it."""
+        log = self.log
+        offsets: list[int] = []
+        for key, value, headers in messages:
+            if log.full:
+                if offsets and self.full():
+                    break
+                self._drop_oldest()
+            offsets.append(log.append(key, value, dict(headers)))
         for group in self.groups.values():
             if group.members:
                 _ring(group.members[0].bell)
         self._advance()
-        return offset
+        return offsets
 
     def _drop_oldest(self) -> None:
         for group in self.groups.values():
@@ -127,7 +158,9 @@ class _TopicState:
 
     # --- reading
 
-    def join(self, name: str, durable: bool, from_start: bool) -> MemorySubscription:
+    def join(
+        self, name: str, durable: bool, from_start: bool, handover: Handover | None = None, look_back: bool = False
+    ) -> MemorySubscription:
         group = self.groups.get(name)
         if group is None:
             group = self.groups[name] = _Group(name, durable, (self.log.first if from_start else self.log.next) - 1)
@@ -137,7 +170,7 @@ class _TopicState:
                 field="durable",
                 remedy="subscribe all consumers of a group alike",
             )
-        member = MemorySubscription(self, group)
+        member = MemorySubscription(self, group, handover, look_back)
         missed = self.log.first - member.position
         if missed > 0 and not durable and not group.members and not self.topic.compacted:
             self.dropped[name] = self.dropped.get(name, 0) + missed
@@ -198,28 +231,60 @@ class MemoryBus:
     def __init__(self, topics: Iterable[Topic] = ALL) -> None:
         self._topics = {topic.name: _TopicState(topic) for topic in topics}
         self._closed = False
+        self._followers = 0
 
     async def publish(
-        self, topic: str, key: str, value: bytes, headers: dict[str, str] | None = None
+        self, topic: str, key: str, value: bytes, headers: Mapping[str, str] | None = None
     ) -> tuple[int, int]:
         """Append; returns ``(0, offset)``. Waits while a durable group holds the whole log."""
+        (place,) = await self.publish_all(topic, [(key, value, headers or {})])
+        return place
+
+    async def publish_all(self, topic: str, messages: Sequence[Outgoing]) -> list[tuple[int, int]]:
+        """Append all, in order; waits where there is no room."""
         state = self._state(topic)
-        while state.full():
-            try:
-                await state.room.get()
-            except QueueClosedError:
-                raise BusError("closed") from None
-        if self._closed:
-            raise BusError("closed")
-        return PARTITION, state.append(key, value, headers or {})
+        places: list[tuple[int, int]] = []
+        while len(places) < len(messages):
+            while state.full():
+                try:
+                    await state.room.get()
+                except QueueClosedError:
+                    raise BusError("closed") from None
+            if self._closed:
+                raise BusError("closed")
+            rest = messages[len(places) :] if places else messages
+            places += [(PARTITION, offset) for offset in state.append(rest)]
+        return places
 
     def subscribe(
-        self, topic: str, group: str, *, durable: bool = False, from_start: bool = False
+        self,
+        topic: str,
+        group: str,
+        *,
+        durable: bool = False,
+        from_start: bool = False,
+        handover: Handover | None = None,
+        look_back: Callable[[], float] | None = None,
     ) -> MemorySubscription:
-        """Join a group; one that is new begins behind the newest message, or ``from_start`` with the oldest kept."""
+        """Join a group; one that is new begins behind the newest message, or ``from_start`` with the oldest kept.
+
+        Messages bear no time here: a look back goes as far as the bus has any.
+        """
         if self._closed:
             raise BusError("closed")
-        return self._state(topic).join(group, durable, from_start)
+        return self._state(topic).join(group, durable, from_start, handover, look_back is not None)
+
+    def follow(self, topic: str, reader: str, *, from_start: bool = False) -> MemorySubscription:
+        """Read everything by oneself: a group of one, that is forgotten when it closes."""
+        if self._closed:
+            raise BusError("closed")
+        self._followers += 1
+        return self._state(topic).join(f"{reader}#{self._followers}", False, from_start)
+
+    def partition_of(self, topic: str, key: str) -> int:
+        """There is one partition."""
+        self._state(topic)
+        return PARTITION
 
     def on_safe(self, topic: str, callback: SafeCallback) -> Callable[[], None]:
         """Call back when every durable group has committed; at once on publishing where there is none."""
@@ -228,8 +293,28 @@ class MemoryBus:
         return lambda: callbacks.remove(callback) if callback in callbacks else None
 
     def dropped(self) -> dict[tuple[str, str], int]:
-        """Messages lost to slow non-durable groups: ``(topic, group)`` → count."""
-        return {(name, group): n for name, state in self._topics.items() for group, n in state.dropped.items()}
+        """Messages lost to slow readers: ``(topic, group or reader)`` → count."""
+        lost: dict[tuple[str, str], int] = {}
+        for name, state in self._topics.items():
+            for group, count in state.dropped.items():
+                key = name, group.partition("#")[0]
+                lost[key] = lost.get(key, 0) + count
+        return lost
+
+    def lag(self) -> dict[tuple[str, str], int]:
+        """Messages before each reader; of several followers of one name the furthest behind."""
+        behind: dict[tuple[str, str], int] = {}
+        for name, state in self._topics.items():
+            for group in state.groups.values():
+                key = name, group.name.partition("#")[0]
+                behind[key] = max(behind.get(key, 0), state.log.next - 1 - group.committed if group.durable else 0)
+                if group.members:
+                    behind[key] = max(behind[key], state.log.next - group.members[0].position)
+        return behind
+
+    async def check(self) -> str:
+        """There is nothing to go wrong."""
+        return f"in this process, {len(self._topics)} topics"
 
     async def close(self) -> None:
         """Wake everybody who waits with BusError("closed"); what was not read is gone."""

@@ -24,6 +24,8 @@ class Hello:
     agent: str
     protocol: int
     time_ms: int
+    link: int
+    stay: bool = False  # it was sent here, or could not reach the server before this one: do not send it on
 
     def __repr__(self) -> str:
         return f"Hello(vm={self.vm!r}, agent={self.agent!r}, protocol={self.protocol})"
@@ -33,9 +35,12 @@ def parse_hello(payload: bytes) -> Hello:
     """Raises WireError on anything that is not a HELLO."""
     match wire.unpack_json(payload):
         case {"protocol": int(protocol), "vm": str(vm), "token": str(token), "time_ms": int(time_ms), **rest}:
+            link = rest.get("link", 0)  # protocol 1 had none; it is told so in a REFUSED that it understands
             if not _VM.fullmatch(vm) or len(token) > 4096 or not 0 <= time_ms <= _LATEST_MS:
                 raise wire.WireError("HELLO with a value out of bounds")
-            return Hello(vm, token, str(rest.get("agent", ""))[:80], protocol, time_ms)
+            if not isinstance(link, int) or not 0 <= link <= _LATEST_MS:
+                raise wire.WireError("HELLO with a link that is no number")
+            return Hello(vm, token, str(rest.get("agent", ""))[:80], protocol, time_ms, link, rest.get("stay") is True)
     raise wire.WireError("HELLO without protocol, vm, token and time_ms")
 
 

@@ -5,6 +5,8 @@ import secrets
 from collections.abc import AsyncIterator
 from contextlib import suppress
 
+from mcisd.collectors.acks import LinkProgress
+from mcisd.collectors.lane import LaneState
 from mcisd.collectors.rates import RatedSchema
 from mcisd.model import wire
 from mcisd.model.errors import HostCommandError, HostTimeoutError, HostUnreachableError
@@ -24,6 +26,10 @@ class Link:
         self.heard = opened
         self.told = opened  # when something was last sent
         self.agent = ""
+        self.number = 0  # grows from one link of the VM to the next
+        self.busy = False  # we do not read just now, which is not the agent's silence
+        self.progress = LinkProgress("")
+        self.lanes: tuple[LaneState, ...] = ()  # live and replay, once welcomed
         self.end = "lost"  # why it ended, as the event says it
         self.schemas: dict[int, RatedSchema] = {}
         self.task: asyncio.Task[None] | None = None

@@ -1,5 +1,6 @@
 """What was measured last: the topic ``metrics`` in, the newest raw frame of each VM and a live feed out."""
 
+import struct
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
@@ -11,6 +12,8 @@ from mcisd.collectors.ports import FrameBus, Message
 from mcisd.model.samples import FRAME_HEAD, Schema, frame_head
 
 FEED = 64  # frames per VM of a feed
+_SEQ_TIME = struct.Struct("<Qq")
+_SEQ_TIME_AT = 32
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +41,7 @@ class LiveTable:
 
     async def run(self, bus: FrameBus) -> None:
         """Follow the bus for ever; BusError when it closes."""
-        subscription = bus.subscribe("metrics", "live")
+        subscription = bus.follow("metrics", "live")
         try:
             while True:
                 for message in await subscription.fetch():
@@ -47,7 +50,12 @@ class LiveTable:
             await subscription.close()
 
     def update(self, message: Message) -> None:
-        """A new frame of a VM."""
+        """A frame of a VM. One that is not newer than the newest is old news: it came again, or late."""
+        if len(message.value) < FRAME_HEAD.size:
+            return  # no frame; whoever writes them counts it
+        newest = self._newest.get(message.key)
+        if newest is not None and _age(message.value) <= _age(newest):
+            return
         self._newest[message.key] = message.value
         feeds = self._feeds.get(message.key)
         if feeds and (frame := self._explain(message.value)) is not None:
@@ -86,3 +94,8 @@ class LiveTable:
         if schema is None:
             return None
         return LiveFrame(vm, schema, seq, time_ms, flags, np.frombuffer(value, "<f8", offset=FRAME_HEAD.size))
+
+
+def _age(frame: bytes) -> tuple[int, int]:
+    seq, time_ms = _SEQ_TIME.unpack_from(frame, _SEQ_TIME_AT)
+    return time_ms, seq

@@ -20,12 +20,20 @@ def per_second(previous: F64, current: F64, elapsed_ms: int, interval_ms: int = 
     """Increase per second of each counter; NaN where it cannot be known. Never negative.
 
     Less than half the interval between two frames is not believed, nor is more than a minute (or two intervals).
+    Values that are no numbers, or overflow, are for the caller to keep numpy quiet about: see ``quiet``.
     """
     if not max(1, interval_ms // 2) <= elapsed_ms <= max(MOST_MS, 2 * interval_ms):
         return np.full(current.shape, np.nan)
-    with np.errstate(invalid="ignore", over="ignore"):
-        rate = (current - previous) * (1000.0 / elapsed_ms)
-        return np.where(np.isfinite(rate) & (rate >= 0), rate, np.nan)
+    rate = current - previous
+    rate *= 1000.0 / elapsed_ms
+    known = rate >= 0
+    known &= rate < np.inf
+    return np.where(known, rate, np.nan)
+
+
+def quiet() -> np.errstate:
+    """A context in which numpy says nothing about values that are no numbers. Once for many frames, as it is dear."""
+    return np.errstate(invalid="ignore", over="ignore")
 
 
 class RatedSchema:

@@ -1,13 +1,13 @@
-"""The door for agents: TLS connections in, frames on the bus out, acknowledgements back.
+"""The receiver of agents: TLS connections in, frames on the bus out, acknowledgements back.
 
-Per connection: HELLO → authenticate → WELCOME or REFUSED, then schemas and frames. Reading stops while the bus is
-full, which stops the agent; it keeps its frames until they are acknowledged.
+Per connection: HELLO → authenticate → WELCOME or REFUSED, then schemas and frames. Each link begins anew: what was not
+acknowledged comes again. Reading stops while the bus is full, which stops the agent; it keeps its frames.
 """
 
 import asyncio
 import logging
 import ssl
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,11 +16,23 @@ from numpy.typing import NDArray
 from mcisd.aio.clock import Clock
 from mcisd.aio.periodic import every
 from mcisd.aio.supervise import Service, TaskSet
-from mcisd.collectors.acks import AckBook
+from mcisd.collectors.acks import AckBook, LinkProgress
+from mcisd.collectors.door import Door
 from mcisd.collectors.hello import Hello, parse_hello, parse_measured
-from mcisd.collectors.intake import Intake, VmState
+from mcisd.collectors.intake import Intake
+from mcisd.collectors.lane import begin
 from mcisd.collectors.link import Link
 from mcisd.collectors.ports import FrameBus
+from mcisd.collectors.reception import (
+    LEAST_REPLAY,
+    MOST_REPLAY,
+    Authenticate,
+    OnLink,
+    Reception,
+    Route,
+    Servers,
+    Terms,
+)
 from mcisd.collectors.stats import ReceiveStats
 from mcisd.collectors.tls import read_by_record
 from mcisd.model import wire
@@ -30,19 +42,7 @@ from mcisd.model.samples import Schema
 log = logging.getLogger(__name__)
 
 F64 = NDArray[np.float64]
-Authenticate = Callable[[str, str], Awaitable[str | None]]
-"""``(vm, token)`` → None if it may come in, else why not: "unknown", "revoked" or "forged"."""
-OnLink = Callable[[str, str, dict[str, object]], None]
-"""``(kind, vm, data)``; kind "up", "down", "stopped", "refused" or "clock-skew". Must not block."""
-
-REFUSAL_S = 60.0  # the same refusal is told once in this time, as who is refused tries again
-MOST_REFUSALS = 1_000
-REASONS = {
-    "unknown": "no such VM here",
-    "revoked": "the token was revoked",
-    "forged": "the token is not this VM's",
-    "protocol": f"this daemon speaks protocol {wire.PROTOCOL}",
-}
+RATE_S = 5.0  # over which frames per second are counted
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,12 +53,24 @@ class Limits:
     hello_s: float = 10.0
     authenticate_s: float = 10.0
     silent_s: float = 60.0  # nothing heard for this long, and for three intervals: the link is taken for dead
+    stall_s: float = 30.0  # a link that waited this long for a shared bus begins anew: its window may be let go by now
     tell_s: float = 10.0  # an acknowledgement at least this often, as agents take silence for a dead link
     tick_s: float = 0.25  # acknowledgements are gathered this long
+    replay_per_s: float = 10_000.0  # old frames per second, all links together
+
+
+class VmState:
+    """What outlives the links of a VM."""
+
+    def __init__(self, interval_ms: int) -> None:
+        self.interval_ms = interval_ms  # how often it is asked to measure
+        self.link: Link | None = None
+        self.heard: float | None = None  # wall clock
 
 
 class Receiver:
-    """Accepts agents. ``window_ms`` is the width of the windows that the aggregation makes of the frames."""
+    """Accepts agents. ``window_ms`` is the width of the windows that the aggregation makes of the frames; ``shared``
+    says that this happens elsewhere, behind a bus on servers."""
 
     def __init__(
         self,
@@ -71,46 +83,53 @@ class Receiver:
         interval_ms: int = 2_000,
         window_ms: int = 10_000,
         limits: Limits | None = None,
+        shared: bool = False,
     ) -> None:
         self.stats = ReceiveStats()
         self._bus = bus
-        self._authenticate = authenticate
         self._clock = clock
         self._on_link = on_link
-        self._ssl = ssl_context
         self._interval_ms = interval_ms
         self._limits = limits or Limits()
+        self._shared = shared
         self._acks = AckBook(window_ms)
         self._vms: dict[str, VmState] = {}
         self._links: set[Link] = set()
-        self._intake = Intake(bus, self._acks, clock, self.stats, self._stepped)
-        self._refusals: dict[tuple[str, str], float] = {}
+        self._reception = Reception(authenticate, clock, self.stats, on_link, self._limits.authenticate_s)
+        lane_s = self._limits.silent_s if shared else 0.0
+        self._intake = Intake(bus, self._acks, clock, self.stats, self._stepped, lane_s=lane_s)
         self._tasks = TaskSet("agent link")
         self._tender = Service("agent links", self._tend, clock)
-        self._server: asyncio.Server | None = None
+        self._door = Door(ssl_context, self._accepted, clock, self.stats, self._limits.hello_s)
         self._end_safe: Callable[[], None] | None = None
+        self._counted = (0.0, 0)  # (monotonic seconds, frames) when frames per second were reckoned last
+        self._frames_per_s = 0.0
 
     async def start(self, host: str, port: int) -> int:
         """Listen; returns the port (useful where 0 was asked for)."""
         self._end_safe = self._bus.on_safe("metrics", self._acks.safe)
         read_by_record()
-        timeout = self._limits.hello_s if self._ssl else None
-        self._server = await asyncio.start_server(
-            self._accepted, host, port, ssl=self._ssl, ssl_handshake_timeout=timeout, backlog=1024
-        )
+        bound = await self._door.open(host, port)
+        self._counted = (self._clock.monotonic(), self.stats.frames)
         self._tender.start()
-        return int(self._server.sockets[0].getsockname()[1])
+        return bound
 
     async def stop(self) -> None:
         """Close the door and all links. What agents have not had acknowledged they send again."""
-        if self._server is not None:
-            self._server.close()
+        await self._door.close()
         if self._end_safe is not None:
             self._end_safe()
+            self._end_safe = None
         await self._tender.stop()
         for link in self._links:
             link.end = "the receiver stops"
         await self._tasks.close()
+
+    def set_route(self, route: Route, everyone: Callable[[], Servers] = list) -> None:
+        """``route`` says where the agent of a VM should call instead of here; ``everyone`` is told each agent, as the
+        collectors to try when this one is gone."""
+        self._reception.route = route
+        self._reception.everyone = everyone
 
     # --- what others ask
 
@@ -128,6 +147,14 @@ class Receiver:
         """VMs whose agent is linked now."""
         return [link.vm for link in self._links if link.vm]
 
+    def links(self) -> int:
+        """How many agents are linked now."""
+        return sum(1 for link in self._links if link.vm)
+
+    def frames_per_s(self) -> float:
+        """Frames published per second, over the last seconds."""
+        return self._frames_per_s
+
     async def measure(self, vm: str, timeout: float = 5.0) -> tuple[Schema, int, F64]:
         """Have the VM measured now: ``(schema, event time in ms, values)``; NaN is "not measured". HostError if not."""
         link = self._link(vm)
@@ -139,12 +166,22 @@ class Receiver:
             raise HostCommandError(f"the agent of {vm} answered nonsense: {error}") from None
         if len(values) != len(schema.columns):
             raise HostCommandError(f"the agent of {vm} answered {len(values)} values for {len(schema.columns)} columns")
-        return schema, time_ms + self._vms[vm].clock.skew_ms, values
+        return schema, time_ms + link.lanes[0].clock.skew_ms, values
 
     async def set_interval(self, vm: str, interval_ms: int, timeout: float = 5.0) -> None:
         """Have the VM measured every ``interval_ms`` from now on, over new links too while this process lives."""
-        await self._link(vm).ask("interval", timeout, self._clock.monotonic(), interval_ms=interval_ms)
-        self._state(vm).rates.interval_ms = interval_ms
+        link = self._link(vm)
+        await link.ask("interval", timeout, self._clock.monotonic(), interval_ms=interval_ms)
+        self._state(vm).interval_ms = interval_ms
+        for lane in link.lanes:
+            lane.rates.interval_ms = interval_ms
+
+    async def move(self, vm: str, servers: Servers, timeout: float = 5.0) -> None:
+        """Have the agent call the first of these from now on; returns when its link here is gone. HostError if not."""
+        link = self._link(vm)
+        await link.ask("move", timeout, self._clock.monotonic(), servers=servers)
+        if link.task is not None:
+            await asyncio.wait({link.task}, timeout=timeout)
 
     async def stop_agent(self, vm: str, timeout: float = 5.0) -> None:
         """Have the agent end for good; returns when its link is gone. HostError if it cannot be told."""
@@ -157,13 +194,14 @@ class Receiver:
         """The VM's token is not good any more: its link ends with REFUSED. Nothing to do if it has none."""
         state = self._vms.get(vm)
         if state is not None and (link := state.link) is not None:
-            self._refuse(link, vm, code)
+            self._reception.refuse(link, vm, code)
             await self._end(link, code)
 
     def forget(self, vm: str) -> None:
         """The VM is gone for good; a link that still stands is cut."""
         state = self._vms.pop(vm, None)
         self._acks.forget(vm)
+        self._intake.forget(vm)
         if state is not None and state.link is not None:
             state.link.cut("forgotten")
 
@@ -181,10 +219,15 @@ class Receiver:
     async def _serve(self, link: Link) -> None:
         try:
             async for messages in link.messages():
-                link.heard = self._clock.monotonic()
-                for kind, payload in messages:
-                    if not await self._take(link, kind, payload):
-                        return
+                link.busy, began = True, self._clock.monotonic()
+                if not await self._take_all(link, messages):
+                    return
+                link.busy, link.heard = False, self._clock.monotonic()
+                if self._shared and link.heard - began > self._limits.stall_s:
+                    self.stats.stalled += 1
+                    link.end = "the bus was away"
+                    self._acknowledge(link, link.progress, link.heard)  # or it would bring the same again
+                    return
         except (wire.WireError, RecursionError) as error:  # the latter: JSON that is nested to no end
             self.stats.bad_messages += 1
             link.end = f"bad message: {error}"
@@ -207,36 +250,50 @@ class Receiver:
             self._on_link("stopped" if link.end == "stopped" else "down", link.vm, {"reason": link.end})
         await link.finish(2.0)
 
+    async def _take_all(self, link: Link, messages: list[tuple[int, bytes]]) -> bool:
+        """Handle what one read brought, frames that follow each other in one go; False ends the link."""
+        frames: list[bytes] = []
+        for kind, payload in messages:
+            if kind == wire.FRAME and link.vm:
+                frames.append(payload)
+                continue
+            if (frames and not await self._frames(link, frames)) or not await self._take(link, kind, payload):
+                return False
+            frames = []
+        if link.vm and (state := self._vms.get(link.vm)) is not None:
+            state.heard = self._clock.now()
+        return not frames or await self._frames(link, frames)
+
+    async def _frames(self, link: Link, payloads: Sequence[bytes]) -> bool:
+        """Publish; False ends the link."""
+        if link.vm not in self._vms:
+            return False  # forgotten meanwhile
+        await self._intake.frames(link, payloads)
+        return True
+
     async def _take(self, link: Link, kind: int, payload: bytes) -> bool:
-        """Handle one message; False ends the link."""
+        """Handle a message that is no frame; False ends the link."""
         if not link.vm:
             if kind != wire.HELLO:
                 raise wire.WireError("no HELLO first")
             return await self._hello(link, parse_hello(payload))
-        state = self._vms.get(link.vm)
-        if state is None:
-            return False  # forgotten meanwhile
-        state.heard = self._clock.now()
-        if kind == wire.FRAME:
-            await self._intake.frame(link, state, payload)
-        elif kind == wire.SCHEMA:
+        if kind == wire.SCHEMA:
             await self._intake.schema(link, payload)
         elif kind == wire.REPLY:
             link.answered(wire.unpack_json(payload))
+        elif kind == wire.REPLAY_DONE:
+            self._acks.replay_done(link.progress)
         elif kind == wire.BYE:
-            link.end = "stopped"
+            link.end = "moved" if wire.unpack_json(payload).get("reason") == "moved" else "stopped"
             return False
         else:
             raise wire.WireError(f"unexpected message of type {kind}")
         return True
 
     async def _hello(self, link: Link, hello: Hello) -> bool:
-        if hello.protocol != wire.PROTOCOL:
-            return self._refuse(link, hello.vm, "protocol")
-        async with asyncio.timeout(self._limits.authenticate_s):
-            code = await self._authenticate(hello.vm, hello.token)
-        if code is not None:
-            return self._refuse(link, hello.vm, code)
+        identity = await self._reception.admit(link, hello)
+        if identity is None:
+            return False
         state = self._state(hello.vm)
         while state.link is not None:
             self.stats.replaced += 1
@@ -244,32 +301,24 @@ class Receiver:
             await self._end(state.link, "replaced")
         state.link, link.vm, link.agent = link, hello.vm, hello.agent
         self._welcome(link, state, hello)
+        await self._intake.identity(identity)
         return True
 
     def _welcome(self, link: Link, state: VmState, hello: Hello) -> None:
-        now_ms = int(self._clock.now() * 1000)
-        off = state.clock.hello(hello.time_ms, now_ms)
+        skew_ms, width = self._reception.skew(hello), self._acks.width_ms
+        now_ms, agent_ms = int(self._clock.now() * 1000), hello.time_ms + skew_ms
+        link.number = max(now_ms, hello.link + 1)  # grows, whatever our clock and those of other collectors say
+        link.progress = self._acks.begin(link.vm)
+        link.lanes = begin(link.progress, skew_ms, agent_ms - agent_ms % width, state.interval_ms)
         state.heard = self._clock.now()
-        acked = self._acks.acked(link.vm)
-        body: dict[str, object] = {"acked": acked, "interval_ms": state.interval_ms, "time_ms": now_ms}
-        link.send(wire.pack_json(wire.WELCOME, body), self._clock.monotonic())
+        share = int(self._limits.replay_per_s / max(1, len(self._links)))
+        replay = min(MOST_REPLAY, max(LEAST_REPLAY, share))
+        terms = Terms(
+            link.number, link.progress.seen, state.interval_ms, width, skew_ms, replay, self._reception.everyone()
+        )
+        link.send(terms.message(now_ms), self._clock.monotonic())
         self.stats.links += 1
         self._on_link("up", link.vm, {"peer": link.peer, "agent": link.agent})
-        if off:
-            self._on_link("clock-skew", link.vm, {"skew_ms": state.clock.skew_ms})
-
-    def _refuse(self, link: Link, vm: str, code: str) -> bool:
-        self.stats.refused += 1
-        link.end = code
-        body: dict[str, object] = {"code": code, "reason": REASONS.get(code, code)}
-        now = self._clock.monotonic()
-        link.send(wire.pack_json(wire.REFUSED, body), now)
-        if now - self._refusals.get((vm, code), -REFUSAL_S) >= REFUSAL_S:
-            if len(self._refusals) >= MOST_REFUSALS:
-                self._refusals.clear()
-            self._refusals[vm, code] = now
-            self._on_link("refused", vm, {"code": code, "peer": link.peer})
-        return False
 
     def _stepped(self, vm: str, skew_ms: int) -> None:
         self._on_link("clock-skew", vm, {"skew_ms": skew_ms})
@@ -281,26 +330,32 @@ class Receiver:
 
     async def _tick(self) -> None:
         now = self._clock.monotonic()
-        for vm, seq in self._acks.take_changed():
-            if (state := self._vms.get(vm)) is not None and state.link is not None:
-                self._acknowledge(state.link, seq, now)
+        for progress in self._acks.take_changed():
+            state = self._vms.get(progress.vm)
+            if state is not None and state.link is not None and state.link.progress is progress:
+                self._acknowledge(state.link, progress, now)
         for link in list(self._links):
             if not link.vm:
                 if now - link.opened > self._limits.hello_s:
                     self.stats.late_hello += 1
                     link.cut("no HELLO in time")
-            elif now - link.heard > self._patience(link.vm):
+            elif now - link.heard > self._patience(link.vm) and not link.busy:
                 self.stats.silent += 1
                 link.cut("silent")
             elif now - link.told > self._limits.tell_s:
-                self._acknowledge(link, self._acks.acked(link.vm), now)
+                self._acknowledge(link, link.progress, now)
+        at, frames = self._counted
+        if now - at >= RATE_S:
+            self._frames_per_s = (self.stats.frames - frames) / (now - at)
+            self._counted = (now, self.stats.frames)
 
     def _patience(self, vm: str) -> float:
         state = self._vms.get(vm)
         return max(self._limits.silent_s, 3 * state.interval_ms / 1000) if state else self._limits.silent_s
 
-    def _acknowledge(self, link: Link, seq: int, now: float) -> None:
-        link.send(wire.pack_ack(seq), now)
+    def _acknowledge(self, link: Link, progress: LinkProgress, now: float) -> None:
+        live, replay = progress.lanes
+        link.send(wire.pack_ack(replay.acked, live.acked), now)
         self.stats.acks += 1
 
     def _state(self, vm: str) -> VmState:

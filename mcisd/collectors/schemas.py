@@ -23,7 +23,7 @@ class SchemaBook:
 
     async def run(self) -> None:
         """Read for ever; BusError when the bus closes."""
-        subscription = self._bus.subscribe("schemas", self._group, from_start=True)
+        subscription = self._bus.follow("schemas", self._group, from_start=True)
         try:
             while True:
                 for message in await subscription.fetch():

@@ -33,12 +33,14 @@ class WindowBlock:
 
 @dataclass(frozen=True, slots=True)
 class FrameWindow:
-    """All bus frames of one VM in one window, in order. ``schema`` is their schema's key, None if they have several."""
+    """All bus frames of one VM in one window, in order. ``schema`` is their schema's key, None if they have several.
+    ``partition`` is where on the bus they came from."""
 
     vm: str
     start_ms: int
     schema: bytes | None
     frames: Sequence[bytes]
+    partition: int = 0
 
 
 def summarise(windows: Iterable[FrameWindow], schemas: Mapping[bytes, Schema], width_ms: int) -> Iterator[WindowBlock]:

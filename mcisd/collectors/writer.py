@@ -12,28 +12,37 @@ from mcisd.aio.retry import Backoff, retry
 from mcisd.collectors.book import Batch
 from mcisd.collectors.ports import WindowStore
 from mcisd.collectors.stats import WriteStats
-from mcisd.collectors.windows import FrameWindow, WindowBlock, summarise
+from mcisd.collectors.windows import FrameWindow, summarise
 from mcisd.model.errors import McisdError, StoreError
+from mcisd.model.identity import NOBODY, Identity
 from mcisd.model.samples import Schema, frame_head
 
 log = logging.getLogger(__name__)
 
 QUEUE = 4  # batches
 CHUNK = 5_000  # frames summarised and written at once
-SCHEMA_WAIT_S = 10.0
+KNOW_S = 10.0  # to wait for a schema or an identity that nobody has told yet
 WRITE_S = 60.0
+WATCH_S = 2.0  # how often to look, while the store takes its time, whether we still may
+HELD_S = 0.25
 
 OnWritten = Callable[[Batch], Awaitable[None]]
+Held = Callable[[], Awaitable[bool]]
+"""False while another may have what we are about to write: wait, ask again, and look what of it is ours then."""
 
 
 class Writer:
-    """Writes batches one after the other, in the order they came: a window that is written again comes later."""
+    """Writes batches one after the other, in the order they came: a window that is written again comes later.
+
+    ``identities`` says whose windows they are; None where the store does not need it.
+    """
 
     def __init__(
         self,
         *,
         store: WindowStore,
         schemas: Mapping[bytes, Schema],
+        identities: Mapping[str, Identity] | None = None,
         clock: Clock,
         width_ms: int = 10_000,
         stats: WriteStats | None = None,
@@ -42,6 +51,7 @@ class Writer:
         self.stats = stats or WriteStats()
         self._store = store
         self._schemas = schemas
+        self._identities = identities
         self._clock = clock
         self._width_ms = width_ms
         self._backoff = backoff or Backoff(0.2, 15.0)
@@ -49,11 +59,19 @@ class Writer:
         self._queue: BoundedQueue[tuple[Batch, OnWritten]] = BoundedQueue(QUEUE)
         self._hand: tuple[Batch, OnWritten] | None = None
         self._lost: set[bytes] = set()
+        self._nameless: set[str] = set()
         self._down = False
+        self._attempt: asyncio.Task[int] | None = None
+        self._writing: set[int] = set()  # partitions
+        self._held: Held | None = None
 
     @property
     def idle(self) -> bool:
         return self._hand is None and not len(self._queue)
+
+    def guard(self, held: Held) -> None:
+        """Ask this before each attempt to write, and during long ones."""
+        self._held = held
 
     async def put(self, batch: Batch, on_written: OnWritten) -> None:
         """Hand over a batch; waits while the queue is full."""
@@ -69,17 +87,30 @@ class Writer:
             self._hand = None
             await on_written(batch)
 
+    async def release(self, partitions: frozenset[int], seconds: float) -> None:
+        """Nothing of these partitions is being written when it returns: what is gets ``seconds``, then it is cut off.
+
+        Batches must have been told before that they are given up.
+        """
+        attempt = self._attempt
+        if attempt is not None and self._writing & partitions:
+            done, _ = await asyncio.wait({attempt}, timeout=seconds)
+            if not done:
+                attempt.cancel()
+                await asyncio.wait({attempt}, timeout=1.0)
+            await self._clock.sleep(0)  # let the run take note
+
     async def _write(self, batch: Batch) -> None:
         windows = await self._explained(batch.windows)
+        await self._named(windows)
         for chunk in _chunks(windows):
-            blocks = list(summarise(chunk, self._schemas, self._width_ms))
-            self.stats.rows += await self._store_until_done(blocks)
-            self.stats.blocks += len(blocks)
-        self.stats.windows += len(windows)
+            await self._store_until_done(batch, chunk)
+        self.stats.windows += len(batch.ours(windows))
+        self.stats.given_up += len(windows) - len(batch.ours(windows))
 
-    async def _store_until_done(self, blocks: list[WindowBlock]) -> int:
-        rows = await retry(
-            lambda: self._store_once(blocks),
+    async def _store_until_done(self, batch: Batch, chunk: list[FrameWindow]) -> None:
+        await retry(
+            lambda: self._put(batch, chunk),
             clock=self._clock,
             deadline=math.inf,
             backoff=self._backoff,
@@ -89,14 +120,57 @@ class Writer:
         if self._down:
             self._down = False
             log.warning("the series store is back")
-        return rows
 
-    async def _store_once(self, blocks: list[WindowBlock]) -> int:
+    async def _put(self, batch: Batch, chunk: list[FrameWindow]) -> None:
+        """Write what is still ours of the chunk; anew, if some of it was taken from us meanwhile."""
+        await self._until_held()
+        while (windows := batch.ours(chunk)) and not await self._attempted(windows):
+            await self._clock.sleep(0)
+            await self._until_held()
+
+    async def _until_held(self) -> None:
+        """Nothing is written by a process that may have been replaced. It is told in time what is not its own."""
+        if self._held is None or await self._held():
+            return
+        self.stats.doubts += 1
+        log.warning("the bus may have given our partitions to another, samples wait")
+        while not await self._held():
+            await self._clock.sleep(HELD_S)
+
+    async def _attempted(self, windows: list[FrameWindow]) -> bool:
+        """Write these windows; False if that was cut off. StoreError if the store would not."""
+        blocks = list(summarise(windows, self._schemas, self._width_ms))
+        known = self._identities or NOBODY
+        identities = {window.vm: known[window.vm] for window in windows if window.vm in known}
+        self._writing = {window.partition for window in windows}
+        self._attempt = attempt = asyncio.ensure_future(self._store.write(blocks, identities))
         try:
             async with asyncio.timeout(WRITE_S):
-                return await self._store.write(blocks)
+                if self._held is not None:
+                    await self._watched(attempt, self._held)
+                self.stats.rows += await attempt
         except TimeoutError:
             raise StoreError(f"the series store did not answer within {WRITE_S:g} s") from None
+        except asyncio.CancelledError:
+            task = asyncio.current_task()
+            if task is None or task.cancelling():
+                raise
+            return False
+        finally:
+            self._attempt = None
+        self.stats.blocks += len(blocks)
+        return True
+
+    async def _watched(self, attempt: asyncio.Task[int], held: Held) -> None:
+        """Wait for the attempt; cut it off when what it writes may be another's."""
+        try:
+            while not (await asyncio.wait({attempt}, timeout=WATCH_S))[0]:
+                if not await held():
+                    attempt.cancel()
+        finally:
+            if not attempt.done():
+                attempt.cancel()
+                await asyncio.wait({attempt}, timeout=1.0)
 
     def _refused(self, _: int, error: McisdError) -> None:
         self.stats.failures += 1
@@ -109,9 +183,7 @@ class Writer:
         missing = {key for window in windows for key in _keys(window) if key not in self._schemas}
         if not missing:
             return windows
-        until = self._clock.monotonic() + SCHEMA_WAIT_S
-        while missing - self._lost - self._schemas.keys() and self._clock.monotonic() < until:
-            await self._clock.sleep(0.1)
+        await self._wait(lambda: not missing - self._lost - self._schemas.keys())
         self._lost |= missing - self._schemas.keys()
         found = []
         for window in windows:
@@ -120,6 +192,23 @@ class Writer:
             else:
                 self.stats.unknown_schema += len(window.frames)
         return found
+
+    async def _named(self, windows: list[FrameWindow]) -> None:
+        """Wait a while for the identities that are not known; windows that go without are counted."""
+        known = self._identities
+        if known is None:
+            return
+        vms = {window.vm for window in windows}
+        if vms - known.keys():
+            await self._wait(lambda: not vms - self._nameless - known.keys())
+        self._nameless = (self._nameless | vms) - known.keys()
+        if self._nameless:
+            self.stats.unknown_identity += sum(window.vm in self._nameless for window in windows)
+
+    async def _wait(self, known: Callable[[], bool]) -> None:
+        until = self._clock.monotonic() + KNOW_S
+        while not known() and self._clock.monotonic() < until:
+            await self._clock.sleep(0.1)
 
 
 def _keys(window: FrameWindow) -> set[bytes]:

@@ -25,7 +25,7 @@ class Feed:
 
     async def run(self) -> None:
         """Follow the bus for ever."""
-        subscription = self._bus.subscribe(EVENTS.name, "feed")
+        subscription = self._bus.follow(EVENTS.name, "feed")
         try:
             while True:
                 for delivery in await subscription.fetch():

@@ -15,16 +15,19 @@ INSTALLATION = "installation"
 
 
 class Home:
-    """``with`` holds the home; ConfigError if another daemon does."""
+    """``with`` holds the home for the process of this name; ConfigError if another one of that name does. Processes of
+    other names may share it: they have the same secret key, and files of their own."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, name: str = "daemon") -> None:
         self.path = path
+        self._name = name
         self._lock: TextIO | None = None
+        self._announced = False
 
     def __enter__(self) -> Self:
         try:
             self.path.mkdir(parents=True, exist_ok=True, mode=0o700)
-            lock = (self.path / "daemon.lock").open("a+")
+            lock = (self.path / f"{self._name}.lock").open("a+")
         except OSError as error:
             raise ConfigError(
                 f"the home {self.path} cannot be used: {error.strerror}", field="home", remedy="set MCISD_HOME"
@@ -34,13 +37,16 @@ class Home:
         except BlockingIOError:
             lock.close()
             raise ConfigError(
-                f"another mcisd runs in {self.path}", field="home", remedy="stop it, or set MCISD_HOME to another place"
+                f"another mcisd named {self._name} runs in {self.path}",
+                field="home",
+                remedy="stop it, or set MCISD_HOME to another place, or node.name to another name",
             ) from None
         self._lock = lock
         return self
 
     def __exit__(self, *_: object) -> None:
-        (self.path / "daemon.json").unlink(missing_ok=True)
+        if self._announced:
+            (self.path / "daemon.json").unlink(missing_ok=True)
         if self._lock is not None:
             self._lock.close()
 
@@ -50,6 +56,7 @@ class Home:
         temporary = self.path / "daemon.json.new"
         temporary.write_text(body + "\n")
         temporary.replace(self.path / "daemon.json")
+        self._announced = True
 
 
 async def installation_id(store: MetadataStore) -> str:

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from mcisd import __version__
-from mcisd.daemon.settings import Settings, load_settings
+from mcisd.daemon.settings import ROLES, Settings, load_settings
 from mcisd.model.errors import McisdError
 
 Bundle = Callable[[], bytes]
@@ -46,7 +46,13 @@ def _parser() -> argparse.ArgumentParser:
     run.add_argument("--host", help="address of the API")
     run.add_argument("--port", type=int, help="port of the API; 0 for a free one")
     run.add_argument("--collector-port", type=int, help="port that agents call; 0 for a free one")
+    run.add_argument("--roles", help=f"what this process does, a comma list of {', '.join(ROLES)}; default: all")
+    run.add_argument("--name", help="what this process is called; each of an installation has a name of its own")
+    run.add_argument("--health-port", type=int, help="port of health and metrics where no API is; 0: a free one")
     run.set_defaults(work=_run)
+    health = commands.add_parser("check", parents=[common], help="verify every engine, topic, bucket and migration")
+    health.add_argument("--roles", help="check for a process with these roles; default: all of the settings")
+    health.set_defaults(work=_check)
     demo = commands.add_parser("demo", help="run the demonstration: 18 VMs, 4 clouds, 10 regions", add_help=False)
     demo.set_defaults(work=None)
     openapi = commands.add_parser("openapi", parents=[common], help="print the OpenAPI document")
@@ -67,6 +73,11 @@ def _flags(options: argparse.Namespace) -> dict[str, dict[str, object]]:
         os.environ["MCISD_HOME"] = str(options.home)
     return {
         "log": {"level": options.log_level},
+        "node": {
+            "name": getattr(options, "name", None),
+            "roles": getattr(options, "roles", None),
+            "port": getattr(options, "health_port", None),
+        },
         "api": {"host": getattr(options, "host", None), "port": getattr(options, "port", None)},
         "collector": {"port": getattr(options, "collector_port", None)},
     }
@@ -135,9 +146,22 @@ async def _serve(settings: Settings, bundle: Bundle) -> int:
 
 
 def _greet(app: Any) -> None:
+    door = f"; agents call port {app.collector_port}" if app.collector_port else ""
+    if app.context is None:
+        node = app.settings.node
+        print(f"mcisd {__version__} {node.name} ({', '.join(node.roles)}): health on {app.url}{door}", flush=True)
+        return
+    print(f"mcisd {__version__} listens on {app.url}{door}", flush=True)
     link = f"{app.url}/login?code={app.context.access.new_link()}"
-    print(f"mcisd {__version__} listens on {app.url}; agents call port {app.collector_port}", flush=True)
     print(f"console (opens once, within ten minutes): {link}", flush=True)
+
+
+def _check(options: argparse.Namespace, settings: Settings, bundle: Bundle) -> int:
+    from mcisd.daemon.check import check, show
+
+    findings = asyncio.run(check(settings))
+    show(findings)
+    return OK if all(finding.ok for finding in findings) else FAILED
 
 
 def _openapi(options: argparse.Namespace, settings: Settings, bundle: Bundle) -> int:
@@ -158,9 +182,11 @@ def _config_show(options: argparse.Namespace, settings: Settings, bundle: Bundle
 
 
 def _db_upgrade(options: argparse.Namespace, settings: Settings, bundle: Bundle) -> int:
+    from mcisd.daemon.adapters import secret
     from mcisd.store.metadata.upgrade import HEAD, upgrade
 
     settings.home.mkdir(parents=True, exist_ok=True, mode=0o700)
-    before = asyncio.run(upgrade(settings.metadata_url))
+    password = secret(settings.store.metadata_password_file, "store.metadata_password_file")
+    before = asyncio.run(upgrade(settings.metadata_url, password=password))
     print(f"the database is at {HEAD}" + ("" if before == HEAD else f" (was {before or 'empty'})"))
     return OK

@@ -35,9 +35,9 @@ class Live(Protocol):
 
 
 class Pull(Protocol):
-    """Measure now, on the VM (collectors/receive.py)."""
+    """Measure now, on the VM (agents/remote.py)."""
 
-    async def measure(self, vm: str, timeout: float = 5.0) -> tuple[Schema, int, NDArray[np.float64]]: ...
+    async def measure(self, vm: Vm, timeout: float = 5.0) -> tuple[Schema, int, NDArray[np.float64]]: ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -100,7 +100,7 @@ class Monitoring:
                 return Measured(vm.name, None, error=f"{vm.name} is {vm.state}")
             try:
                 async with gate:
-                    schema, time_ms, values = await self.pull.measure(vm.uid, timeout)
+                    schema, time_ms, values = await self.pull.measure(vm, timeout)
             except HostError as error:
                 return Measured(vm.name, None, error=error.message)
             numbers = tuple(None if math.isnan(value) else value for value in values.tolist())

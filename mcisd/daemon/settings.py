@@ -8,14 +8,16 @@ import os
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal, get_args
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
 from mcisd.model.errors import ConfigError
 
 Port = Annotated[int, Field(ge=0, le=65_535)]
 Seconds = Annotated[float, Field(gt=0)]
+Role = Literal["api", "controller", "collector", "writer", "alarms"]
+ROLES: tuple[Role, ...] = get_args(Role)
 
 
 def _listed(value: object) -> object:
@@ -59,11 +61,48 @@ class ReconcileSettings(Section):
     idle_s: Seconds = 5.0
 
 
-class StoreSettings(Section):
-    """Empty: files in the home directory."""
+class NodeSettings(Section):
+    """This process. ``roles`` is a comma list in the environment. ``region`` is where a collector stands, as clouds
+    name it; VMs of that region prefer it. ``port`` serves /livez, /readyz and /metrics where there is no api role;
+    0: a free one. ``dead_after_s`` of silence, and the others take a process for dead."""
 
+    name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9.-]{0,62}$")] = "daemon"
+    roles: Annotated[tuple[Role, ...], BeforeValidator(_listed), Field(min_length=1)] = ROLES
+    region: str = ""
+    host: str = "127.0.0.1"
+    port: Port = 8882
+    beat_s: Seconds = 2.0
+    dead_after_s: Seconds = 10.0
+
+
+class BusSettings(Section):
+    """``url`` empty: inside this process; else ``kafka://HOST:PORT,HOST:PORT``. ``replication`` 0: as many copies as
+    there are brokers, at most 3. The password is read from a file, never from the URL."""
+
+    url: str = ""
+    prefix: Annotated[str, Field(pattern=r"^[a-zA-Z0-9._-]{0,64}$")] = "mcisd."
+    replication: Annotated[int, Field(ge=0, le=16)] = 0
+    security: Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"] = "PLAINTEXT"
+    sasl_mechanism: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"] = "SCRAM-SHA-512"
+    username: str = ""
+    password_file: Path | None = None
+    ca_file: Path | None = None
+    cert_file: Path | None = None
+    key_file: Path | None = None
+
+
+class StoreSettings(Section):
+    """Empty: files in the home directory. At scale ``metadata_url`` is ``postgresql://USER@HOST:PORT/DATABASE`` (its
+    password from a file) and ``series_url`` the address of InfluxDB, such as ``http://influx:8086``."""
+
+    secret_key_file: Path | None = None
     metadata_url: str = ""
+    metadata_password_file: Path | None = None
     series_path: str = ""
+    series_url: str = ""
+    series_org: str = "mcisd"
+    series_bucket: str = "mcisd"
+    series_token_file: Path | None = None
     events_days: Seconds = 30.0
     calls_days: Seconds = 30.0
 
@@ -81,6 +120,8 @@ class LogSettings(Section):
 
 class Settings(Section):
     home: Path = Field(default_factory=lambda: default_home({}))
+    node: NodeSettings = NodeSettings()
+    bus: BusSettings = BusSettings()
     api: ApiSettings = ApiSettings()
     collector: CollectorSettings = CollectorSettings()
     agents: AgentSettings = AgentSettings()
@@ -88,6 +129,30 @@ class Settings(Section):
     store: StoreSettings = StoreSettings()
     alarms: AlarmSettings = AlarmSettings()
     log: LogSettings = LogSettings()
+
+    @model_validator(mode="after")
+    def _fits(self) -> "Settings":
+        """Processes that share the work need a bus and stores that can be shared."""
+        shared = {
+            "bus.url": bool(self.bus.url),
+            "store.metadata_url": self.store.metadata_url.startswith("postgresql"),
+            "store.series_url": bool(self.store.series_url),
+        }
+        lacking = [name for name, there in shared.items() if not there]
+        if lacking and set(self.node.roles) != set(ROLES):
+            raise ValueError(f"node.roles leaves roles to other processes; that needs {' and '.join(lacking)} as well")
+        if self.bus.url and not self.bus.url.startswith("kafka://"):
+            raise ValueError("setting bus.url must be kafka://HOST:PORT")
+        return self
+
+    @property
+    def alone(self) -> bool:
+        """Everything is in this one process."""
+        return not self.bus.url
+
+    @property
+    def secret_key_file(self) -> Path:
+        return self.store.secret_key_file or self.home / "secret.key"
 
     @property
     def metadata_url(self) -> str:

@@ -1,8 +1,10 @@
 """Between siblings: the collectors' windows as the series store takes them. The arrays are the same, not copied."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from mcisd.collectors.windows import WindowBlock as Collected
+from mcisd.model.identity import NOBODY, Identity
 from mcisd.store.series.base import SeriesStore, WindowBlock
 
 
@@ -12,10 +14,11 @@ class WindowSink:
 
     series: SeriesStore
 
-    async def write(self, blocks: list[Collected]) -> int:
+    async def write(self, blocks: list[Collected], identities: Mapping[str, Identity] = NOBODY) -> int:
         return await self.series.write(
             [
                 WindowBlock(b.columns, b.width_ms, b.vms, b.starts_ms, b.avg, b.min, b.max, b.last, b.count)
                 for b in blocks
-            ]
+            ],
+            identities,
         )

@@ -13,11 +13,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mcisd.client import ApiError, Client
-from mcisd.demo import scene_alarm, scene_kill, scene_launch, scene_life, scene_web
+from mcisd.demo import scene_alarm, scene_kill, scene_launch, scene_life, scene_takeover, scene_web
 from mcisd.demo.cloud import CloudSide
 from mcisd.demo.process import DaemonProcess, free_port
 from mcisd.demo.receivers import FIRING, RESOLVED, MailServer, Webhook
-from mcisd.demo.show import Show
+from mcisd.demo.scaled import PROCESSES, ScaledDaemon
+from mcisd.demo.show import Daemon, Show
 from mcisd.demo.telling import StepFailedError, Teller
 from mcisd.demo.watching import EventWatch
 from mcisd.demo.world import CLOUDS, PLACES, TOTAL, WEB_PORT
@@ -33,11 +34,13 @@ regions, names and coordinates are true, distances are not. Agents, alarms, mess
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """``home`` None: a fresh one, removed at the end if all went well. ``leave``: end after the last step."""
+    """``home`` None: a fresh one, removed at the end if all went well. ``leave``: end after the last step. ``scale``:
+    every role in processes of its own, on real engines."""
 
     home: Path | None = None
     leave: bool = False
     figures: Path | None = None
+    scale: bool = False
 
 
 def main(argv: list[str]) -> int:
@@ -52,12 +55,15 @@ def main(argv: list[str]) -> int:
 def _parse(argv: list[str]) -> Options:
     parser = argparse.ArgumentParser(prog="mcisd demo", description="The whole loop on one machine, step by step.")
     parser.add_argument("--exit", action="store_true", help="end after the last step; 0 only if every step held")
+    parser.add_argument(
+        "--scale", action="store_true", help="every role in processes of its own, on Kafka, InfluxDB and PostgreSQL"
+    )
     parser.add_argument("--home", type=Path, help="an empty directory for all state; it is kept")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the times there")
     found = parser.parse_args(argv)
     if found.home is not None and found.home.exists() and any(found.home.iterdir()):
         parser.error(f"{found.home} is not empty")
-    return Options(found.home, found.exit, found.json)
+    return Options(found.home, found.exit, found.json, found.scale)
 
 
 async def run_demo(options: Options) -> int:
@@ -98,7 +104,7 @@ def _make_home(wanted: Path | None) -> Path:
 
 async def _perform(options: Options, home: Path, tell: Teller, stack: AsyncExitStack) -> bool:
     """Start, tell, and (unless asked to leave) stay up; True if every step held."""
-    daemon = DaemonProcess(home)
+    daemon = ScaledDaemon(home) if options.scale else DaemonProcess(home)
     cloud = CloudSide(daemon.cloud_home)
     try:
         show = await _set_up(daemon, cloud, tell, stack)
@@ -116,11 +122,12 @@ async def _perform(options: Options, home: Path, tell: Teller, stack: AsyncExitS
     return True
 
 
-async def _set_up(daemon: DaemonProcess, cloud: CloudSide, tell: Teller, stack: AsyncExitStack) -> Show:
+async def _set_up(daemon: Daemon, cloud: CloudSide, tell: Teller, stack: AsyncExitStack) -> Show:
     """Start receivers and daemon; each one's end is registered before its start."""
     webhook, mail = Webhook(), MailServer()
     tell.part("Set-up")
-    with tell.step("start", "daemon started"):
+    what = f"engines and {len(PROCESSES)} processes started" if isinstance(daemon, ScaledDaemon) else "daemon started"
+    with tell.step("start", what):
         stack.push_async_callback(cloud.stop)
         stack.push_async_callback(daemon.stop)
         stack.push_async_callback(mail.close)
@@ -158,6 +165,8 @@ async def _story(show: Show) -> None:
     show.tell.part("Life cycle and faults")
     await scene_life.control(show)
     await scene_life.lose_one(show)
+    if isinstance(show.daemon, ScaledDaemon):
+        await scene_takeover.take_over(show, show.daemon)
     await scene_kill.kill_daemon(show)
     show.tell.part("Take down")
     await scene_kill.take_down(show)

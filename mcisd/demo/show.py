@@ -3,15 +3,32 @@
 import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Protocol
 
 from mcisd.client import Client
 from mcisd.client.transport import Json
 from mcisd.demo.cloud import CloudSide
-from mcisd.demo.process import DaemonProcess
 from mcisd.demo.receivers import MailServer, Webhook
 from mcisd.demo.telling import StepFailedError, Teller, expect
 from mcisd.demo.watching import EventWatch
 from mcisd.demo.world import INFRA, NS
+
+
+class Daemon(Protocol):
+    """The daemon as the story handles it: one process, or one for each role."""
+
+    url: str
+    home: Path
+    cloud_home: Path
+
+    @property
+    def log(self) -> Path: ...
+    @property
+    def pid(self) -> int: ...
+    async def start(self) -> None: ...
+    async def kill(self) -> None: ...
+    async def stop(self) -> None: ...
 
 
 @dataclass(slots=True)
@@ -19,7 +36,7 @@ class Show:
     """One run of the demonstration."""
 
     tell: Teller
-    daemon: DaemonProcess
+    daemon: Daemon
     cloud: CloudSide
     client: Client
     events: EventWatch

@@ -161,8 +161,16 @@ class HostTimeoutError(HostError):
 
 
 class StoreError(McisdError):
+    """``retry_after`` in seconds, None where the store did not say."""
+
     code = "store"
     retriable = True
+
+    def __init__(
+        self, message: str, *, field: str | None = None, remedy: str | None = None, retry_after: float | None = None
+    ) -> None:
+        super().__init__(message, field=field, remedy=remedy)
+        self.retry_after = retry_after
 
 
 class BusError(McisdError):

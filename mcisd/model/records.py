@@ -213,6 +213,7 @@ class Vm(Record):
     agent_next_try_at: float = 0.0
     agent_error: str = ""
     agent_version: str = ""
+    agent_node: str = ""  # the process that has its link
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -254,3 +255,33 @@ class Call(Record):
     attempt: int
     error_code: str = ""
     error: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Node(Record):
+    """One running process of the installation. It updates its row every few seconds: an observer that sees the same
+    ``version`` for too long, by its own clock, takes it for dead. ``uid`` is new at each start, ``name`` stays."""
+
+    table: ClassVar[str] = "node"
+    columns: ClassVar[tuple[str, ...]] = ("name",)
+
+    name: str
+    roles: tuple[str, ...]
+    program: str
+    url: str = ""
+    collector: str = ""  # the address agents are told to call, "host:port"; empty without the role
+    region: str = ""
+    draining: bool = False
+    links: int = 0
+    frames_per_s: float = 0.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Lease(Record):
+    """Who does a piece of work that only one process may do at a time. ``uid`` names the work, ``owner`` the node; it
+    is up for taking while the owner is empty, gone or dead."""
+
+    table: ClassVar[str] = "lease"
+    columns: ClassVar[tuple[str, ...]] = ("owner",)
+
+    owner: str = ""

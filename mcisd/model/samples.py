@@ -5,7 +5,9 @@ column, NaN where nothing was measured. A schema is known by the hash of its con
 resolve it, and two agents that measure the same share it. No Python object per sample anywhere.
 
 A bus frame (value of topic ``metrics``, key = VM uid) is
-``vm uid 16 bytes | schema hash 16 bytes | seq u64 | time_ms i64 | flags u32 | reserved u32 | f64 …``, little-endian.
+``vm uid 16 bytes | schema hash 16 bytes | seq u64 | time_ms i64 | link u64 | flags u32 | reserved u32 | f64 …``,
+little-endian. The same frame may be there several times, as an agent sends again what was not acknowledged: ``seq``
+names it, ``link`` grows from one link of the VM to the next.
 """
 
 import hashlib
@@ -13,8 +15,11 @@ import json
 import struct
 from dataclasses import dataclass
 
-FRAME_HEAD = struct.Struct("<16s16sQqII")
+FRAME_HEAD = struct.Struct("<16s16sQqQII")
 GAUGE, COUNTER, RATE = "g", "c", "r"
+
+REPLAYED = 1  # flag: was kept by the agent, and comes behind what is measured now
+FIRST = 2  # flag: the first of its window on this link; those that follow without it belong to the same sending
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,12 +68,12 @@ def _column(row: object) -> Column:
     raise ValueError(f"not a column: {row!r:.80}")
 
 
-def pack_frame(vm: str, schema: bytes, seq: int, time_ms: int, flags: int, columns: bytes) -> bytes:
+def pack_frame(vm: str, schema: bytes, seq: int, time_ms: int, flags: int, columns: bytes, link: int = 0) -> bytes:
     """The bus form of one frame."""
-    return FRAME_HEAD.pack(vm.encode().ljust(16, b"\0"), schema, seq, time_ms, flags, 0) + columns
+    return FRAME_HEAD.pack(vm.encode().ljust(16, b"\0"), schema, seq, time_ms, link, flags, 0) + columns
 
 
 def frame_head(value: bytes) -> tuple[str, bytes, int, int, int]:
     """``(vm, schema hash, seq, time_ms, flags)`` of a bus frame; the columns start at FRAME_HEAD.size."""
-    vm, schema, seq, time_ms, flags, _ = FRAME_HEAD.unpack_from(value)
+    vm, schema, seq, time_ms, _, flags, _ = FRAME_HEAD.unpack_from(value)
     return vm.rstrip(b"\0").decode(), schema, seq, time_ms, flags

@@ -7,7 +7,14 @@ A message is ``length u32 big-endian (of type + payload) | type u8 | payload``. 
 except FRAME and ACK, which are binary little-endian:
 
     FRAME   schema u32 | seq u64 | time_ms i64 | flags u32 | one f64 per column of the schema
-    ACK     seq u64: every frame with this or a smaller sequence number is safe with the daemon
+    ACK     replay u64 | live u64: how far the frames of each lane are safe with the daemon
+
+A link has two lanes. When it comes up, the agent's kept frames from before the current window are *replayed*, at the
+pace that WELCOME allows; those of the current window and all that are measured from then on are *live* and always go
+first. In each lane numbers only grow, and an acknowledgement covers the lane's frames up to its number.
+
+The current window is the one in which ``time_ms`` of HELLO lies: windows are ``window_ms`` wide, and each time of the
+agent is corrected by ``skew_ms``, as WELCOME tells. Nothing is known of earlier links: all that is kept is sent again.
 
 JSON goes through ``_json``, the C part of the module ``json``, where it has the form known here: the same encoder and
 scanner without 1.5 MB of Python on top, half of it regular expressions. Whatever it refuses, ``json`` judges again.
@@ -26,27 +33,32 @@ LIGHT = (3, 6) <= sys.version_info[:2] <= (3, 13)
 if MYPY or LIGHT:
     import _json
 
-PROTOCOL = 1
+PROTOCOL = 2
 MAX_MESSAGE = 1 << 20
 
-HELLO = 1  # up: {"protocol", "vm", "token", "agent", "session", "time_ms"}
-WELCOME = 2  # down: {"acked": seq, "interval_ms": int, "time_ms": int}
+# up: {"protocol", "vm", "token", "agent", "session", "time_ms", "link": that of the last WELCOME or 0,
+#   "stay": true if it was sent here, or found no other server: it should not be sent on}
+HELLO = 1
+# down: {"link": number of this link, above all before, "seen": highest seq known, "interval_ms", "time_ms",
+#   "window_ms", "skew_ms", "replay_per_s", "servers"?: [[host, port], …] to call when this one is gone}
+WELCOME = 2
 SCHEMA = 3  # up: {"id": u32, "columns": [[measurement, field, {tag: value}, "g" | "c"], ...]}
 FRAME = 4  # up, binary
 ACK = 5  # down, binary
-COMMAND = 6  # down: {"id": str, "op": "measure" | "interval" | "stop", ...}
+COMMAND = 6  # down: {"id": str, "op": "measure" | "interval" | "move" | "stop", ...}
 REPLY = 7  # up: {"id": str, "ok": bool, "error"?: str, "schema"?: u32, "time_ms"?: int, "values"?: [f64 | null]}
-REFUSED = 8  # down, then the link closes: {"code": str, "reason": str}
-BYE = 9  # up, before an orderly close: {}
+REFUSED = 8  # down, then the link closes: {"code": str, "reason": str, "servers"?: where to call instead}
+BYE = 9  # up, before an orderly close: {"reason"?: "moved"}
+REPLAY_DONE = 10  # up, once in a link: {}; all frames of the replay lane have been sent
 
 GAUGE = "g"
 COUNTER = "c"
 
-REPLAYED = 1  # frame flag: was kept on disk while the link was down
+REPLAYED = 1  # frame flag: of the replay lane
 
 _HEAD = struct.Struct(">IB")
 _FRAME = struct.Struct("<IQqI")
-_ACK = struct.Struct("<Q")
+_ACK = struct.Struct("<QQ")
 
 
 _SPACE = " \t\n\r"
@@ -133,18 +145,17 @@ def unpack_frame(payload: "bytes") -> "tuple[int, int, int, int, bytes]":
     return schema, seq, time_ms, flags, payload[_FRAME.size :]
 
 
-def pack_ack(seq: "int") -> "bytes":
+def pack_ack(replay: "int", live: "int") -> "bytes":
     """One ACK message."""
-    return pack(ACK, _ACK.pack(seq))
+    return pack(ACK, _ACK.pack(replay, live))
 
 
-def unpack_ack(payload: "bytes") -> "int":
-    """The sequence number of an ACK payload."""
+def unpack_ack(payload: "bytes") -> "tuple[int, int]":
+    """How far the frames of the replay and of the live lane are safe, of an ACK payload."""
     if len(payload) != _ACK.size:
         raise WireError("ack of %d bytes" % len(payload))
-    number = _ACK.unpack(payload)[0]
-    assert isinstance(number, int)
-    return number
+    replay, live = _ACK.unpack(payload)
+    return replay, live
 
 
 def take(buffer: "bytearray") -> "list[tuple[int, bytes]]":

@@ -1,6 +1,6 @@
 """The metadata store port: rows with versions, and events written in the same transaction (outbox)."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import AbstractAsyncContextManager
 from typing import Protocol, TypeVar
 
@@ -13,7 +13,9 @@ Where = str | int | bool | float | None | Sequence[str]
 
 
 class Transaction(Protocol):
-    """All or nothing. Serializable against other transactions of the same store."""
+    """All or nothing. Writing transactions run one after the other, whatever process they are of: what one has read is
+    true until it commits, and events get their sequence in the order of the commits, so a reader that has seen one has
+    seen all before it."""
 
     async def get(self, kind: type[R], uid: str, /) -> R | None: ...
 
@@ -40,11 +42,23 @@ class Transaction(Protocol):
     async def update(self, record: R) -> R:
         """Replace the row read at ``record.version``; returns it with the next version; StaleError if it changed."""
 
+    async def insert_all(self, records: Sequence[R]) -> list[R]:
+        """``insert`` for many of one kind, in a few statements; all or none of them are there."""
+
+    async def update_all(self, records: Sequence[R]) -> list[R]:
+        """``update`` for many of one kind, in a few statements; StaleError if any of them changed meanwhile."""
+
     async def delete(self, record: Record) -> None:
         """Remove the row; nothing happens if it is gone."""
 
     async def emit(self, event: Event) -> Event:
         """Write an event into the outbox; it is there exactly if this transaction is. Returns it with its sequence."""
+
+    async def emit_all(self, events: Sequence[Event]) -> list[Event]:
+        """``emit`` for many, in their order."""
+
+    def hint(self, *names: str) -> None:
+        """Once this transaction is committed, tell all who listen, in this process and in others. See ``on_hint``."""
 
 
 class MetadataStore(Protocol):
@@ -53,6 +67,19 @@ class MetadataStore(Protocol):
 
     def reading(self) -> AbstractAsyncContextManager[Transaction]:
         """A consistent view for reading only; does not block writers."""
+
+    def on_commit(self, callback: Callable[[], None]) -> Callable[[], None]:
+        """Call back after each commit that wrote events, by this process or another; the answer ends it. Must be quick.
+
+        As with hints a call may be lost with a connection, never more than one in a row: who relies on it looks by
+        itself now and then.
+        """
+
+    def on_hint(self, callback: Callable[[str], None]) -> Callable[[], None]:
+        """Call back with each name hinted by a committed transaction or by ``hint``, of this process or another."""
+
+    async def hint(self, *names: str) -> None:
+        """Tell all who listen, now, outside of a transaction."""
 
     async def events_after(self, sequence: int, limit: int) -> list[Event]:
         """Events in order, for the relay and for SSE resumption."""
@@ -64,5 +91,8 @@ class MetadataStore(Protocol):
 
     async def prune(self, events_before: float, calls_before: float) -> int:
         """Drop events and calls older than these times; returns how many."""
+
+    async def check(self) -> str:
+        """One line on what the store is (engine, version, schema revision); StoreError says what is wrong with it."""
 
     async def close(self) -> None: ...

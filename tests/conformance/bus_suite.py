@@ -4,18 +4,19 @@ The suite allows for many partitions and for real time: it waits by asking, with
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 
 import pytest
 
 from mcisd.bus.base import Bus, Delivery, Subscription, Topic
 from mcisd.model.errors import BusError
 
-PLAIN = Topic("plain", size=8)
-ROOMY = Topic("roomy", size=5_000)
+PLAIN = Topic("plain", size=8, partitions=2)
+ROOMY = Topic("roomy", size=5_000, partitions=6)
 NEWEST = Topic("newest", size=100, partitions=1, compacted=True)
-TOPICS = (PLAIN, ROOMY, NEWEST)
-PATIENCE = 10.0
+SINGLE = Topic("single", size=1_000, partitions=1)
+TOPICS = (PLAIN, ROOMY, NEWEST, SINGLE)
+PATIENCE = 20.0
 
 MakeBus = Callable[[tuple[Topic, ...]], Awaitable[Bus]]
 
@@ -29,7 +30,7 @@ async def fetch_all(subscription: Subscription, count: int) -> list[Delivery]:
     return found
 
 
-async def done_with(subscription: Subscription, messages: list[Delivery]) -> None:
+async def done_with(subscription: Subscription, messages: Sequence[Delivery]) -> None:
     """Commit everything up to the last of these messages in each partition."""
     positions: dict[int, int] = {}
     for message in messages:
@@ -37,7 +38,7 @@ async def done_with(subscription: Subscription, messages: list[Delivery]) -> Non
     await subscription.commit(positions)
 
 
-def values(messages: list[Delivery]) -> list[bytes]:
+def values(messages: Sequence[Delivery]) -> list[bytes]:
     return [message.value for message in messages]
 
 

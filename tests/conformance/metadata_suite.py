@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import replace
-from typing import Any, Protocol
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -11,28 +11,17 @@ from hypothesis import strategies as st
 
 from mcisd.model.cloud import Location
 from mcisd.model.errors import ConflictError, StaleError
-from mcisd.model.events import Event
 from mcisd.model.records import Call, Mcis, Namespace, Operation, Record, Vm
 from mcisd.model.states import VmState
 from mcisd.store.base import MetadataStore
 from mcisd.store.metadata import KINDS
+from tests.conformance.metadata_bulk_suite import BulkSuite, event, vm
 from tests.conformance.record_values import records
 
 KEEP_CALLS = 20
 
 
-class ListeningStore(MetadataStore, Protocol):
-    """A store that also tells of its commits."""
-
-    def on_commit(self, callback: Callable[[], None]) -> Callable[[], None]: ...
-
-
-OpenAgain = Callable[[], Awaitable[ListeningStore]]
-
-
-def vm(name: str, **fields: Any) -> Vm:
-    given: dict[str, Any] = {"uid": f"vm-{name}", "mcis": "i", "mcis_name": "web", "ns": "n", "connection": "c"}
-    return Vm(**(given | {"name": name} | fields))
+OpenAgain = Callable[[], Awaitable[MetadataStore]]
 
 
 def call(number: int) -> Call:
@@ -47,10 +36,6 @@ def call(number: int) -> Call:
         elapsed_ms=1.5,
         attempt=1,
     )
-
-
-def event(name: str, time: float = 1.0) -> Event:
-    return Event(name, "vm.running", f"ns/n/infra/web/vm/{name}", time, {"state": "Running", "deep": {"list": [1, 2]}})
 
 
 async def store_all(store: MetadataStore, *items: Record) -> None:
@@ -70,7 +55,7 @@ async def write_and_fail(store: MetadataStore, name: str) -> None:
         raise BoomError
 
 
-class MetadataSuite:
+class MetadataSuite(BulkSuite):
     """The suite. ``open_again`` opens the same, at first empty, database each time, keeping KEEP_CALLS calls."""
 
     @pytest.fixture
@@ -78,7 +63,7 @@ class MetadataSuite:
         raise AssertionError("the adapter's test class gives this fixture")
 
     @pytest.fixture
-    async def store(self, open_again: OpenAgain) -> AsyncIterator[ListeningStore]:
+    async def store(self, open_again: OpenAgain) -> AsyncIterator[MetadataStore]:
         store = await open_again()
         yield store
         await store.close()
@@ -87,7 +72,7 @@ class MetadataSuite:
     @given(data=st.data())
     @settings(max_examples=8, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
     async def test_every_kind_comes_back_as_it_went_in(
-        self, store: ListeningStore, kind: type[Record], data: st.DataObject
+        self, store: MetadataStore, kind: type[Record], data: st.DataObject
     ) -> None:
         record = data.draw(records(kind))
         async with store.transaction() as tx:
@@ -100,13 +85,13 @@ class MetadataSuite:
             await tx.delete(stored)
             assert await tx.get(kind, record.uid) is None
 
-    async def test_insert_gives_version_and_time(self, store: ListeningStore) -> None:
+    async def test_insert_gives_version_and_time(self, store: MetadataStore) -> None:
         async with store.transaction() as tx:
             stored = await tx.insert(vm("a", location=Location(50.1, 8.7, "Frankfurt")))
         assert stored.version == 1
         assert stored.created_at > 0
 
-    async def test_update_needs_the_version_it_has_read(self, store: ListeningStore) -> None:
+    async def test_update_needs_the_version_it_has_read(self, store: MetadataStore) -> None:
         await store_all(store, vm("a"))
         async with store.transaction() as tx:
             first = await tx.get(Vm, "vm-a")
@@ -119,7 +104,7 @@ class MetadataSuite:
         async with store.reading() as tx:
             assert await tx.get(Vm, "vm-a") == second
 
-    async def test_update_of_a_deleted_row_is_stale(self, store: ListeningStore) -> None:
+    async def test_update_of_a_deleted_row_is_stale(self, store: MetadataStore) -> None:
         async with store.transaction() as tx:
             stored = await tx.insert(vm("a"))
             await tx.delete(stored)
@@ -128,7 +113,7 @@ class MetadataSuite:
             async with store.transaction() as tx:
                 await tx.update(stored)
 
-    async def test_unique_combinations(self, store: ListeningStore) -> None:
+    async def test_unique_combinations(self, store: MetadataStore) -> None:
         await store_all(store, vm("a"))
         async with store.transaction() as tx:
             with pytest.raises(ConflictError, match="'a'") as caught:
@@ -140,7 +125,7 @@ class MetadataSuite:
         async with store.reading() as tx:
             assert await tx.count(Vm) == 2
 
-    async def test_an_update_may_not_take_a_name_either(self, store: ListeningStore) -> None:
+    async def test_an_update_may_not_take_a_name_either(self, store: MetadataStore) -> None:
         await store_all(store, vm("a"), vm("b"))
         async with store.transaction() as tx:
             found = await tx.get(Vm, "vm-b")
@@ -149,7 +134,7 @@ class MetadataSuite:
             async with store.transaction() as tx:
                 await tx.update(replace(found, name="a"))
 
-    async def test_absent_keys_do_not_collide(self, store: ListeningStore) -> None:
+    async def test_absent_keys_do_not_collide(self, store: MetadataStore) -> None:
         plain: dict[str, Any] = {"ns": "n", "mcis": "i", "mcis_name": "web", "kind": "create"}
         await store_all(
             store, *(Operation(uid=uid, **plain) for uid in ("o1", "o2")), Operation(uid="o3", key="k", **plain)
@@ -159,14 +144,14 @@ class MetadataSuite:
         with pytest.raises(ConflictError):
             await store_all(store, Operation(uid="o4", key="k", **plain))
 
-    async def test_an_error_rolls_all_back(self, store: ListeningStore) -> None:
+    async def test_an_error_rolls_all_back(self, store: MetadataStore) -> None:
         with pytest.raises(BoomError):
             await write_and_fail(store, "a")
         async with store.reading() as tx:
             assert await tx.count(Vm) == 0
         assert await store.last_sequence() == 0
 
-    async def test_cancelled_anywhere_all_or_nothing(self, store: ListeningStore) -> None:
+    async def test_cancelled_anywhere_all_or_nothing(self, store: MetadataStore) -> None:
         """Cancel transactions later and later until some end by themselves; rows and events stay together."""
         number = ended = 0
         while ended < 3:
@@ -182,12 +167,12 @@ class MetadataSuite:
         assert rows == {found.id for found in await store.events_after(0, number)}
         await store_all(store, vm("last"))
 
-    async def _row_and_event(self, store: ListeningStore, number: int) -> None:
+    async def _row_and_event(self, store: MetadataStore, number: int) -> None:
         async with store.transaction() as tx:
             await tx.insert(vm(f"a{number}"))
             await tx.emit(event(f"a{number}"))
 
-    async def test_find(self, store: ListeningStore) -> None:
+    async def test_find(self, store: MetadataStore) -> None:
         rows = [vm(name, created_at=float(9 - place)) for place, name in enumerate("abcde")]
         rows[1] = replace(rows[1], state=VmState.FAILED, dirty=False)
         await store_all(store, *rows)
@@ -204,7 +189,7 @@ class MetadataSuite:
             assert await tx.first(Vm, name="none") is None
             assert (await tx.count(Vm), await tx.count(Vm, dirty=True)) == (5, 4)
 
-    async def test_names_that_are_no_columns(self, store: ListeningStore) -> None:
+    async def test_names_that_are_no_columns(self, store: MetadataStore) -> None:
         async with store.reading() as tx:
             with pytest.raises(TypeError, match="host_key"):
                 await tx.find(Vm, host_key="x")
@@ -213,12 +198,12 @@ class MetadataSuite:
             with pytest.raises(TypeError, match="version"):
                 await tx.count(Vm, version=1)
 
-    async def test_reading_does_not_write(self, store: ListeningStore) -> None:
+    async def test_reading_does_not_write(self, store: MetadataStore) -> None:
         async with store.reading() as tx:
             with pytest.raises(TypeError):
                 await tx.insert(vm("a"))
 
-    async def test_a_reader_sees_one_state_and_blocks_nobody(self, store: ListeningStore) -> None:
+    async def test_a_reader_sees_one_state_and_blocks_nobody(self, store: MetadataStore) -> None:
         await store_all(store, vm("a"))
         async with store.reading() as reader:
             assert await reader.count(Vm) == 1
@@ -229,7 +214,7 @@ class MetadataSuite:
             async with store.reading() as reader:
                 assert await reader.count(Vm) == 2
 
-    async def test_transactions_do_not_lose_updates(self, store: ListeningStore) -> None:
+    async def test_transactions_do_not_lose_updates(self, store: MetadataStore) -> None:
         """Ten tasks count up in one row at the same time; as if one after the other."""
         await store_all(store, Namespace(uid="n", name="n", description="0"))
 
@@ -248,7 +233,7 @@ class MetadataSuite:
         assert found is not None
         assert (found.description, found.version) == ("10", 11)
 
-    async def test_events_in_order(self, store: ListeningStore) -> None:
+    async def test_events_in_order(self, store: MetadataStore) -> None:
         assert await store.last_sequence() == 0
         async with store.transaction() as tx:
             sent = [await tx.emit(event(name)) for name in "abc"]
@@ -257,7 +242,7 @@ class MetadataSuite:
         assert await store.events_after(sent[0].sequence, 1) == sent[1:2]
         assert await store.last_sequence() == sent[-1].sequence
 
-    async def test_on_commit(self, store: ListeningStore) -> None:
+    async def test_on_commit(self, store: MetadataStore) -> None:
         heard: list[int] = []
         remove = store.on_commit(lambda: heard.append(1))
         await store_all(store, vm("a"))
@@ -274,7 +259,7 @@ class MetadataSuite:
             await tx.emit(event("d"))
         assert heard == [1]
 
-    async def test_calls_are_bounded(self, store: ListeningStore) -> None:
+    async def test_calls_are_bounded(self, store: MetadataStore) -> None:
         await store.add_calls([])
         await store.add_calls([call(number) for number in range(15)])
         await store.add_calls([call(number) for number in range(15, 30)])
@@ -282,7 +267,7 @@ class MetadataSuite:
             found = await tx.find(Call)
         assert [item.uid for item in found] == [f"call-{number:04}" for number in range(30 - KEEP_CALLS, 30)]
 
-    async def test_prune(self, store: ListeningStore) -> None:
+    async def test_prune(self, store: MetadataStore) -> None:
         async with store.transaction() as tx:
             sent = [await tx.emit(event(str(time), float(time))) for time in range(5)]
         await store.add_calls([call(number) for number in range(5)])
@@ -294,6 +279,14 @@ class MetadataSuite:
         assert await store.last_sequence() == sent[-1].sequence
         async with store.transaction() as tx:
             assert (await tx.emit(event("next"))).sequence > sent[-1].sequence
+
+    async def test_prune_in_several_transactions(self, store: MetadataStore, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr("mcisd.store.metadata.sql.PRUNE", 3)
+        async with store.transaction() as tx:
+            await tx.emit_all([event(str(time), float(time)) for time in range(10)])
+        await store.add_calls([call(number) for number in range(6)])
+        assert await store.prune(events_before=8.0, calls_before=1006.0) == 14
+        assert [item.id for item in await store.events_after(0, 20)] == ["8", "9"]
 
     async def test_all_is_there_after_reopening(self, open_again: OpenAgain) -> None:
         store = await open_again()

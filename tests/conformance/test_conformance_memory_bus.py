@@ -5,9 +5,10 @@ import pytest
 from mcisd.bus.base import Bus, Topic
 from mcisd.bus.memory import MemoryBus
 from tests.conformance.bus_suite import BoundedBusSuite, MakeBus
+from tests.conformance.bus_suite_groups import GroupSuite
 
 
-class TestMemoryBus(BoundedBusSuite):
+class TestMemoryBus(GroupSuite, BoundedBusSuite):
     @pytest.fixture
     async def make_bus(self) -> MakeBus:
         async def make(topics: tuple[Topic, ...]) -> Bus:

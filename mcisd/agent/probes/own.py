@@ -14,6 +14,7 @@ FIELDS = (
     ("rss_bytes", "g"),
     ("cpu_seconds", "c"),
     ("gather_ms", "g"),
+    ("replayed_frames", "c"),
 )
 
 
@@ -27,6 +28,7 @@ class Stats:
         self.gather_errors = 0
         self.reconnects = 0  # links lost after they were up
         self.gather_ms = 0.0  # the round before this one
+        self.replayed_frames = 0  # sent late, as there was no link when they were measured
         self.received = 0  # bytes over the agent's own link
         self.sent = 0
 
@@ -48,4 +50,5 @@ class OwnProbe:
         rss = int(self._files.text("proc/self/statm").split(None, 2)[1]) * self._page
         counts = (stats.dropped_frames, stats.spooled_frames, stats.spooled_bytes, stats.gather_errors)
         values = [float(number) for number in counts]
-        return [({}, [*values, float(stats.reconnects), float(rss), time.process_time(), stats.gather_ms])]
+        more = [float(rss), time.process_time(), stats.gather_ms, float(stats.replayed_frames)]
+        return [({}, [*values, float(stats.reconnects), *more])]

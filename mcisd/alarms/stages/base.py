@@ -18,11 +18,15 @@ class Draft:
     channel: str = ""
 
     @property
+    def episode(self) -> str:
+        return self.change.state.episode
+
+    @property
     def uid(self) -> str:
         """The message's identity: made once per episode, kind and channel."""
-        return f"{self.change.state.episode}:{self.kind.value}:{self.channel}"
+        return f"{self.episode}:{self.kind.value}:{self.channel}"
 
 
 class Stage(Protocol):
     async def run(self, drafts: Sequence[Draft], tx: Transaction) -> list[Draft]:
-        """Drop, multiply or change drafts, inside the transaction that stores the transition."""
+        """Drop, multiply or change drafts, inside the transaction that stores their transitions. Order is kept."""

@@ -11,6 +11,7 @@ from mcisd.cli.session import Command, Session, pass_session
 
 if TYPE_CHECKING:
     from mcisd.client import Client
+    from mcisd.client.transport import Json
 
 
 @click.command("ops", cls=Command)
@@ -81,13 +82,22 @@ def console(session: Session, show: bool) -> None:
 @click.command("system", cls=Command)
 @pass_session
 def system(session: Session) -> None:
-    """Show the daemon's version, services and counters."""
+    """Show the daemon's version, its processes, and services and counters of the one that answers."""
     found = session.call(lambda client: client.system())
     if session.json:
         return print_json(found)
     click.echo(f"mcisd {found['version']}, installation {found['installation']}, since {moment(found['startedAt'])}")
+    nodes = [_node(node) for node in found["nodes"]]
+    print_table(("PROCESS", "ROLES", ">LINKS", "LISTENS", "SINCE"), nodes, empty="no process is known")
     rows = [*found["services"].items(), *((name, f"{value:g}") for name, value in found["counters"].items())]
     return print_table(("PART", "STATE"), rows, empty="it says nothing about itself")
+
+
+def _node(node: "Json") -> tuple[str, ...]:
+    """A process in one row."""
+    listens = " ".join(part for part in (node["url"], node["collector"]) if part)
+    name = f"{node['name']} (draining)" if node["draining"] else node["name"]
+    return name, ",".join(node["roles"]), str(node["links"]), listens, moment(node["startedAt"])
 
 
 COMMANDS: tuple[click.Command, ...] = (ops, calls, console, system)

@@ -1,9 +1,12 @@
 """Who may send samples: the tokens of agents. Only their hashes are kept."""
 
+import asyncio
 import hashlib
 import hmac
 import secrets
+from dataclasses import dataclass, field
 
+from mcisd.model.identity import Identity
 from mcisd.model.records import Vm
 from mcisd.store.base import MetadataStore
 
@@ -19,18 +22,66 @@ def token_hash(token: str) -> str:
     return hashlib.sha256(token.encode()).hexdigest()
 
 
+@dataclass(slots=True)
+class _Batch:
+    """VMs asked for together, and their rows once they were read."""
+
+    vms: set[str] = field(default_factory=set)
+    rows: dict[str, Vm] | None = None
+
+
 class Doorkeeper:
-    """Answers the receiver's question about an agent that says hello."""
+    """Answers the receiver's question about an agent that says hello, and remembers where its VM is.
+
+    A thousand agents may say hello at once: those that come while one look is under way share the next.
+    """
 
     def __init__(self, store: MetadataStore) -> None:
         self._store = store
+        self._regions: dict[str, str] = {}
+        self._batch = _Batch()
+        self._looking = asyncio.Lock()
 
-    async def authenticate(self, vm: str, token: str) -> str | None:
-        """None if the agent may come in, else the refusal: "unknown", "revoked" or "forged"."""
-        async with self._store.reading() as tx:
-            row = await tx.get(Vm, vm)
+    async def authenticate(self, vm: str, token: str) -> Identity | str:
+        """Whose frames these will be; or the refusal: "unknown", "revoked" or "forged"."""
+        row = await self._row(vm)
         if row is None:
             return "unknown"
         if not row.agent_token_hash:
             return "revoked"
-        return None if hmac.compare_digest(token_hash(token), row.agent_token_hash) else "forged"
+        if not hmac.compare_digest(token_hash(token), row.agent_token_hash):
+            return "forged"
+        self._regions[vm] = row.region
+        return identity_of(row)
+
+    async def _row(self, vm: str) -> Vm | None:
+        batch = self._batch
+        batch.vms.add(vm)
+        async with self._looking:
+            if batch.rows is None:
+                if self._batch is batch:
+                    self._batch = _Batch()
+                async with self._store.reading() as tx:
+                    batch.rows = {row.uid: row for row in await tx.find(Vm, uid=sorted(batch.vms))}
+        return batch.rows.get(vm)
+
+    def region(self, vm: str) -> str:
+        """The region of a VM that was here; empty if it is not known."""
+        return self._regions.get(vm, "")
+
+    def forget(self, vm: str) -> None:
+        """The VM is gone for good."""
+        self._regions.pop(vm, None)
+
+
+def identity_of(vm: Vm) -> Identity:
+    """What tags the series of this VM."""
+    return Identity(
+        vm=vm.uid,
+        host=vm.name,
+        ns=vm.ns,
+        infra=vm.mcis_name,
+        provider=vm.provider,
+        region=vm.region,
+        connection=vm.connection,
+    )

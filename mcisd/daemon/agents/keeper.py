@@ -1,11 +1,10 @@
-"""Every running VM has an agent: installs it, follows its link, installs it again when it stays silent."""
+"""Every running VM has an agent: installs it, again when it stays silent, and in place when there is a newer one."""
 
 import logging
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from mcisd.aio.clock import Clock
-from mcisd.aio.queue import BoundedQueue
 from mcisd.aio.signal import Signal
 from mcisd.aio.supervise import TaskSet
 from mcisd.daemon.agents.doorkeeper import new_token
@@ -13,29 +12,26 @@ from mcisd.daemon.events import EventMaker
 from mcisd.model.errors import McisdError
 from mcisd.model.records import Vm
 from mcisd.model.states import AgentState, VmState
-from mcisd.store.base import MetadataStore
+from mcisd.store.base import MetadataStore, Transaction
 
 log = logging.getLogger(__name__)
 WANTING = (AgentState.ABSENT.value, AgentState.INSTALLING.value, AgentState.FAILED.value, AgentState.SILENT.value)
 CALL_WITHIN = 20.0
 """Seconds an installed agent may take until its first link."""
-SILENT_FOR = 60.0
-"""Seconds of silence on a running VM after which the agent is installed again."""
 MAX_DELAY = 60.0
+UPGRADE_EVERY = 30.0
+"""Seconds between two looks for agents of another version."""
 
 Install = Callable[[Vm, str], Awaitable[str]]
 """Install the agent with this token on this VM; returns the version installed. Raises HostError."""
 
 
-@dataclass(frozen=True, slots=True)
-class LinkNews:
-    kind: str
-    vm: str
-    data: dict[str, object]
-
-
 class AgentKeeper:
-    """Owner of agent installations. ``news`` is called by the receiver and must not wait."""
+    """Owner of agent installations: those on VMs of connections that are this process's (``owns``).
+
+    ``version`` names what ``install`` installs; agents of another version are replaced in place, a few at a time, and
+    keep their spool and their sequence.
+    """
 
     def __init__(
         self,
@@ -43,8 +39,9 @@ class AgentKeeper:
         clock: Clock,
         events: EventMaker,
         install: Install,
-        connected: Callable[[str], bool],
         *,
+        version: str,
+        owns: Callable[[str], bool] = lambda connection: True,
         enabled: bool = True,
         concurrency: int = 16,
     ) -> None:
@@ -52,33 +49,26 @@ class AgentKeeper:
         self._clock = clock
         self._events = events
         self._install = install
-        self._connected = connected
+        self._version = version
+        self._owns = owns
         self._enabled = enabled
         self._concurrency = concurrency
         self._signal = Signal()
-        self._news: BoundedQueue[LinkNews] = BoundedQueue(50_000)
         self._tasks = TaskSet("agent installations")
         self._busy: set[str] = set()
+        self._upgrade_due = 0.0
 
     def wake(self) -> None:
         self._signal.set()
 
-    def news(self, kind: str, vm: str, data: dict[str, object]) -> None:
-        """Something happened to a VM's link: up, down, clock-skew, refused, stopped."""
-        if not self._news.closed:
-            self._news.push(LinkNews(kind, vm, data))
-            self.wake()
-
     async def run(self) -> None:
         """Work for ever: a pass at each wake-up, and once a second while something waits."""
         while True:
-            await self._take_news()
             waiting = await self._pass() if self._enabled else False
             await self._signal.wait(1.0 if waiting else 10.0)
             await self._clock.sleep(0.05)
 
     async def close(self) -> None:
-        self._news.close()
         await self._tasks.close()
 
     # -- installing ---------------------------------------------------------------------------------------------------
@@ -86,6 +76,8 @@ class AgentKeeper:
     async def _pass(self) -> bool:
         async with self._store.reading() as tx:
             vms = await tx.find(Vm, state=VmState.RUNNING.value, agent=list(WANTING))
+            vms = [vm for vm in vms if self._owns(vm.connection)]
+            vms += await self._outdated(tx)
         now = self._clock.now()
         for vm in vms:
             if len(self._busy) >= self._concurrency:
@@ -95,14 +87,22 @@ class AgentKeeper:
                 self._tasks.spawn(self._one(vm), name=f"agent of {vm.name}")
         return bool(vms)
 
+    async def _outdated(self, tx: Transaction) -> list[Vm]:
+        """Agents that are up and of another version, looked for now and then."""
+        now = self._clock.monotonic()
+        if now < self._upgrade_due:
+            return []
+        self._upgrade_due = now + UPGRADE_EVERY
+        up = await tx.find(Vm, state=VmState.RUNNING.value, agent=AgentState.UP.value)
+        return [vm for vm in up if vm.agent_version not in ("", self._version) and self._owns(vm.connection)]
+
     async def _one(self, vm: Vm) -> None:
         try:
-            if self._connected(vm.uid):
-                await self._set(vm.uid, "agent.up", "its agent is up", agent=AgentState.UP)
-                return
             token, hashed = new_token()
+            upgrade = vm.agent is AgentState.UP
+            kind, text = ("upgrading", "upgraded") if upgrade else ("installing", "installed")
             if not await self._set(
-                vm.uid, "agent.installing", "its agent is being installed", agent=AgentState.INSTALLING,
+                vm.uid, f"agent.{kind}", f"its agent is being {text}", agent=AgentState.INSTALLING,
                 agent_token_hash=hashed, agent_next_try_at=self._clock.now() + CALL_WITHIN,
             ):  # fmt: skip
                 return
@@ -126,48 +126,6 @@ class AgentKeeper:
             agent_attempts=attempts, agent_error=error.message, agent_next_try_at=self._clock.now() + delay,
         )  # fmt: skip
 
-    # -- links --------------------------------------------------------------------------------------------------------
-
-    async def _take_news(self) -> None:
-        while len(self._news):
-            for item in await self._news.get_many(1000):
-                await self._hear(item)
-
-    async def _hear(self, item: LinkNews) -> None:
-        match item.kind:
-            case "up":
-                await self._set(
-                    item.vm, "agent.up", "its agent is up", agent=AgentState.UP, agent_error="", agent_attempts=0
-                )
-            case "down" if not self._connected(item.vm):
-                await self._silent(item.vm)
-            case "clock-skew":
-                await self._set(item.vm, "agent.clock-skew", _skew(item.data), data=item.data)
-            case "refused":
-                await self._refused(item.vm, str(item.data.get("code")))
-
-    async def _refused(self, uid: str, code: str) -> None:
-        log.warning("an agent that says it is %s was refused: %s", uid, code)
-        async with self._store.transaction() as tx:
-            vm = await tx.get(Vm, uid)
-            # While an agent is installed its predecessor may still call with the token it had.
-            if vm is not None and vm.agent is not AgentState.INSTALLING:
-                text = f"an agent that says it is {vm.name} was refused: its token is {code}"
-                await tx.emit(self._events.vm("agent.refused", vm, text, code=code))
-
-    async def _silent(self, uid: str) -> None:
-        async with self._store.reading() as tx:
-            vm = await tx.get(Vm, uid)
-        if vm is None or vm.agent is not AgentState.UP:
-            return
-        if vm.state is VmState.RUNNING:
-            again = self._clock.now() + SILENT_FOR
-            await self._set(
-                uid, "agent.silent", "its agent has gone silent", agent=AgentState.SILENT, agent_next_try_at=again
-            )
-        else:
-            await self._set(uid, "", "", agent=AgentState.SILENT, agent_next_try_at=self._clock.now() + SILENT_FOR)
-
     async def _set(
         self, uid: str, kind: str, text: str, data: dict[str, object] | None = None, **fields: object
     ) -> bool:
@@ -182,11 +140,3 @@ class AgentKeeper:
             if kind:
                 await tx.emit(self._events.vm(kind, vm, f"{vm.name}: {text}", **(data or {})))
         return True
-
-
-def _skew(data: dict[str, object]) -> str:
-    """``skew_ms`` is what is added to the times of its samples: positive for a clock that is slow."""
-    skew = data.get("skew_ms")
-    if not isinstance(skew, int) or skew == 0:
-        return "its clock is right again"
-    return f"its clock is {abs(skew) / 1000:.0f} s {'slow' if skew > 0 else 'fast'}; its samples are corrected"

@@ -11,11 +11,13 @@ from mcisd.daemon.clouds import Clouds
 from mcisd.daemon.commander import Commander
 from mcisd.daemon.events import EventMaker
 from mcisd.daemon.federation import Federation
-from mcisd.daemon.mcis.reconciler import Reconciler
+from mcisd.daemon.hints import Hints
 from mcisd.daemon.mcis.service import McisService
 from mcisd.daemon.monitoring import Monitoring
+from mcisd.daemon.nodes import Nodes
 from mcisd.daemon.resources.service import ResourceService
 from mcisd.daemon.settings import Settings
+from mcisd.daemon.telemetry import Telemetry
 from mcisd.daemon.thresholds import Thresholds
 from mcisd.daemon.vault import Vault
 from mcisd.drivers.registry import DriverRegistry
@@ -49,7 +51,9 @@ class Context:
     federation: Federation
     resources: ResourceService
     mcis: McisService
-    reconciler: Reconciler
+    hints: Hints
+    nodes: Nodes
+    telemetry: Telemetry
     commander: Commander
     monitoring: Monitoring
     thresholds: Thresholds
@@ -58,6 +62,4 @@ class Context:
     test_channel: TestChannel
     channel_scheme: Callable[[str], str]
     last_heard: Callable[[str], float | None]
-    linked: Callable[[str], bool]
     health: Callable[[], dict[str, str]]
-    counters: Callable[[], dict[str, float]]

@@ -117,7 +117,7 @@ async def create_connection(call: Call) -> ConnectionConfigInfo:
     row = await call.services.federation.add_connection(
         body.conn_config_name, body.driver_name, body.credential_name, body.region_name
     )
-    call.services.reconciler.wake([row.name])
+    call.services.hints.connections([row.name])
     return await _connection(call, row.name)
 
 
@@ -140,7 +140,7 @@ async def _connection(call: Call, name: str) -> ConnectionConfigInfo:
 async def delete_connection(call: Call) -> None:
     name = call.path["connection"]
     await call.services.federation.remove_connection(name)
-    await call.services.reconciler.forget(name)
+    call.services.hints.connection_gone(name)
 
 
 async def check_connection(call: Call) -> CheckResult:

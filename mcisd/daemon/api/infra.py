@@ -118,7 +118,7 @@ async def _infra(call: Call, tx: Transaction, row: Mcis) -> InfraSvcInfo:
 async def infra_status(call: Call) -> StatusInfo:
     async with call.services.store.reading() as tx:
         row = await need_mcis(tx, call.path["ns"], call.path["infra"])
-        return views.status(row, await tx.find(Vm, mcis=row.uid), call.services.linked)
+        return views.status(row, await tx.find(Vm, mcis=row.uid))
 
 
 async def delete_infra(call: Call) -> None:

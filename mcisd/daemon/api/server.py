@@ -16,6 +16,7 @@ from mcisd.daemon.api.openapi import document
 from mcisd.daemon.api.problems import answer, from_validation, problem, unexpected
 from mcisd.daemon.api.routes import ROUTES
 from mcisd.daemon.api.routing import PREFIX, Call, Route
+from mcisd.daemon.health import add_health
 from mcisd.model.errors import AccessError, InputError, McisdError
 
 log = logging.getLogger(__name__)
@@ -44,17 +45,11 @@ def build(context: Context) -> web.Application:
     async def login(request: web.Request) -> web.Response:
         return _login(request, context)
 
-    async def live(_: web.Request) -> web.Response:
-        return web.json_response({"status": "ok"})
-
-    async def ready(_: web.Request) -> web.Response:
-        ill = [name for name, state in context.health().items() if state != "ok"]
-        return web.json_response({"status": "ok" if not ill else "degraded", "ill": ill}, status=503 if ill else 200)
-
     app.router.add_get("/openapi.json", openapi)
     app.router.add_get("/login", login)
-    app.router.add_get("/livez", live)
-    app.router.add_get("/readyz", ready)
+    add_health(
+        app, lambda: {name: state for name, state in context.health().items() if state != "ok"}, context.telemetry
+    )
     _add_console(app)
     return app
 

@@ -8,11 +8,12 @@ from pydantic import Field
 
 from mcisd.daemon.api.routing import Call, Route
 from mcisd.daemon.api.schemas.base import Model
-from mcisd.daemon.api.schemas.system import EventInfo, LinkInfo, SystemInfo
+from mcisd.daemon.api.schemas.system import EventInfo, LinkInfo, NodeInfo, SystemInfo
 from mcisd.daemon.api.streams import Item
 from mcisd.daemon.relay import cloud_event
 from mcisd.model.errors import InputError
 from mcisd.model.events import Event
+from mcisd.model.records import Node
 
 STREAM = "text/event-stream"
 PAGE = 1000
@@ -79,9 +80,25 @@ async def system(call: Call) -> SystemInfo:
         version=services.version,
         installation=services.installation,
         started_at=services.started_at,
-        roles=["api", "controller", "collector", "writer", "alarms"],
+        roles=list(services.nodes.me.roles),
+        nodes=[_node(node) for node in services.nodes.alive(draining=True)],
         services=services.health(),
-        counters=services.counters(),
+        counters=services.telemetry.flat(),
+    )
+
+
+def _node(node: Node) -> NodeInfo:
+    return NodeInfo(
+        name=node.name,
+        roles=list(node.roles),
+        version=node.program,
+        url=node.url,
+        collector=node.collector,
+        region=node.region,
+        draining=node.draining,
+        links=node.links,
+        frames_per_second=node.frames_per_s,
+        started_at=node.created_at,
     )
 
 

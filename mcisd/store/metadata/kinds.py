@@ -14,6 +14,8 @@ KINDS: tuple[type[records.Record], ...] = (
     records.Vm,
     records.Operation,
     records.Call,
+    records.Node,
+    records.Lease,
     alarms.AlarmRule,
     alarms.AlarmState,
     alarms.Message,

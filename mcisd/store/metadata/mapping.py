@@ -19,6 +19,8 @@ from mcisd.store.metadata.kinds import KINDS
 
 R = TypeVar("R", bound=Record)
 COMMON = ("uid", "version", "created_at")
+# Ordered by code point on both databases, whatever the locale.
+TEXT = sa.String().with_variant(sa.String(collation="C"), "postgresql")
 metadata = sa.MetaData()
 
 events = sa.Table(
@@ -85,7 +87,7 @@ def _table(kind: type[Record]) -> sa.Table:
     hints = typing.get_type_hints(kind)
     own = [name for name in kind.columns if name not in COMMON]
     columns: list[sa.Column[Any]] = [
-        sa.Column("uid", sa.String, primary_key=True),
+        sa.Column("uid", TEXT, primary_key=True),
         sa.Column("version", sa.Integer, nullable=False),
         sa.Column("created_at", sa.Double, nullable=False),
         *(_column(name, hints[name]) for name in own),
@@ -106,20 +108,9 @@ def _column(name: str, hint: object) -> sa.Column[Any]:
 
 def _sql_type(plain: object) -> TypeEngine[Any]:
     if isinstance(plain, type) and issubclass(plain, str):
-        return sa.String()
+        return TEXT
     simple: dict[object, TypeEngine[Any]] = {bool: sa.Boolean(), int: sa.BigInteger(), float: sa.Double()}
     return simple[plain]
-
-
-def insert_new(table: sa.Table, dialect: str) -> sa.Insert:
-    """An INSERT that skips rows which would break uniqueness; both engines know it, each under its own class."""
-    if dialect == "postgresql":
-        from sqlalchemy.dialects import postgresql  # takes a tenth of a second to import, and SQLite needs none of it
-
-        return postgresql.insert(table).on_conflict_do_nothing()
-    from sqlalchemy.dialects import sqlite
-
-    return sqlite.insert(table).on_conflict_do_nothing()
 
 
 def plain_value(value: object) -> object:

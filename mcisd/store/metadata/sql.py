@@ -1,7 +1,8 @@
 """The metadata store on SQL: transactions for callers, the event outbox for the relay, the bounded call history."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Sequence
+import logging
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import replace
 from typing import Any
@@ -14,18 +15,30 @@ from mcisd.model.errors import StoreError
 from mcisd.model.events import Event
 from mcisd.model.records import Call
 from mcisd.store.base import Transaction
+from mcisd.store.metadata.bulk import chunks
 from mcisd.store.metadata.engine import Engines, make_engines
 from mcisd.store.metadata.errors import translated
-from mcisd.store.metadata.mapping import events, insert_new, mapping
+from mcisd.store.metadata.listen import Listener
+from mcisd.store.metadata.mapping import events, mapping
+from mcisd.store.metadata.signals import Signals, check_hint
+from mcisd.store.metadata.statements import NOTIFY, count_rows, drop_oldest, insert_many, prune_rows, together
 from mcisd.store.metadata.transaction import SqlTransaction, execute
-from mcisd.store.metadata.upgrade import ensure_current
+from mcisd.store.metadata.upgrade import check_revision, ensure_current, revision
 from mcisd.store.settle import settled
 
+log = logging.getLogger(__name__)
 KEEP_CALLS = 10_000
+PRUNE = 5_000
+"""Rows that one transaction of ``prune`` drops at most."""
 
 
 class SqlStore:
-    """Implements MetadataStore. One writer at a time; readers never wait for it. Made by ``open_store``."""
+    """Implements MetadataStore. One writer at a time; readers never wait for it. Made by ``open_store``.
+
+    On PostgreSQL a writing transaction holds one advisory lock of the database from its begin to its commit, so those
+    of all processes run one after the other; each statement in it (READ COMMITTED) sees all that was committed before.
+    A reading one is REPEATABLE READ, READ ONLY: its first statement takes the snapshot.
+    """
 
     def __init__(self, engines: Engines, clock: Clock, *, keep_calls: int = KEEP_CALLS) -> None:
         self._engines = engines
@@ -37,20 +50,39 @@ class SqlStore:
         self._unread = asyncio.Event()
         self._unread.set()
         self._owner: asyncio.Task[Any] | None = None
-        self._callbacks: list[Callable[[], None]] = []
+        self._signals = Signals()
+        self._listener: Listener | None = None
+        if engines.dial is not None:
+            self._listener = Listener(engines.dial, self._signals.hear, lambda: self._signals.tell(True), clock)
+
+    async def start(self) -> None:
+        """Hear of other processes from now on."""
+        if self._listener is not None:
+            await self._listener.start()
 
     def on_commit(self, callback: Callable[[], None]) -> Callable[[], None]:
-        """Call ``callback`` after each commit that wrote events; the answer takes it off again.
+        """Call ``callback`` after each commit that wrote events, by any process; the answer takes it off again.
 
-        It runs in the event loop, must be quick (set an asyncio.Event) and must not raise.
+        It runs in the event loop, must be quick (set an asyncio.Event) and must not raise. Commits of other processes
+        are heard of on PostgreSQL only; after that connection was lost and is back, it is called once too.
         """
-        self._callbacks.append(callback)
+        return self._signals.on_commit(callback)
 
-        def remove() -> None:
-            if callback in self._callbacks:
-                self._callbacks.remove(callback)
+    def on_hint(self, callback: Callable[[str], None]) -> Callable[[], None]:
+        """Call ``callback`` with each name hinted, as with ``on_commit``; hints are lost while the connection is."""
+        return self._signals.on_hint(callback)
 
-        return remove
+    async def hint(self, *names: str) -> None:
+        """Tell all processes. StoreError if the others could not be told; those of this process are in any case."""
+        self._check_open()
+        for name in names:
+            check_hint(name)
+        try:
+            if self._listener is not None and names:
+                async with self._connect() as connection:
+                    await self._announce(connection, names)
+        finally:
+            self._signals.tell(False, names)
 
     def transaction(self) -> AbstractAsyncContextManager[Transaction]:
         return self._transaction()
@@ -61,13 +93,14 @@ class SqlStore:
     async def events_after(self, sequence: int, limit: int) -> list[Event]:
         query = sa.select(events).where(events.c.sequence > sequence).order_by(events.c.sequence).limit(limit)
         async with self._connect() as connection:
-            rows = (await execute(connection, query)).mappings().all()
+            rows = (await execute(connection, "read events", query)).mappings().all()
         return [Event(**row) for row in rows]
 
     async def last_sequence(self) -> int:
         """The number of the newest event, 0 if there never was one."""
         async with self._connect() as connection:
-            return int((await execute(connection, sa.select(sa.func.max(events.c.sequence)))).scalar() or 0)
+            query = sa.select(sa.func.max(events.c.sequence))
+            return int((await execute(connection, "read events", query)).scalar() or 0)
 
     async def add_calls(self, calls: Sequence[Call]) -> None:
         if not calls:
@@ -76,39 +109,67 @@ class SqlStore:
         now = self._clock.now()
         rows = [source.to_row(replace(call, version=1, created_at=call.created_at or now)) for call in calls]
         async with self._write() as connection:
-            await execute(connection, insert_new(source.table, connection.dialect.name), rows)
+            dialect = connection.dialect.name
+            for chunk in chunks(rows):
+                await execute(connection, "write calls", insert_many(source.table, dialect), together(chunk, dialect))
             await self._trim(connection, source.table)
 
     async def prune(self, events_before: float, calls_before: float) -> int:
-        """Drop what is older; the newest event stays, so that ``last_sequence`` never goes back."""
-        call = mapping(Call).table
-        newest = sa.select(sa.func.max(events.c.sequence)).scalar_subquery()
-        async with self._write() as connection:
-            old = events.c.time < events_before
-            done = await execute(connection, sa.delete(events).where(old, events.c.sequence < newest))
-            calls = await execute(connection, sa.delete(call).where(call.c.created_at < calls_before))
-            return done.rowcount + calls.rowcount
+        """Drop what is older; the newest event stays, so that ``last_sequence`` never goes back.
+
+        Many rows go in several transactions, so that other writers do not wait for all of it.
+        """
+        newest = await self.last_sequence()
+        pruned = 0
+        for table, before in ((events, events_before), (mapping(Call).table, calls_before)):
+            gone = PRUNE
+            while gone == PRUNE:
+                async with self._write() as connection:
+                    values = {"before": before, "newest": newest, "most": PRUNE}
+                    gone = (await execute(connection, f"prune {table.name}", prune_rows(table), values)).rowcount
+                pruned += gone
+        return pruned
+
+    async def check(self) -> str:
+        """Engine, version, place and schema revision in one line. StoreError if it cannot be used."""
+        async with self._connect() as connection:
+            version = (await execute(connection, "read the version", sa.text(self._engines.version))).scalar_one()
+            with translated("read the schema"):
+                found = await settled(connection.run_sync(revision))
+        check_revision(found)
+        heard = self._listener.error if self._listener is not None else None
+        deaf = f"; does not hear of other processes: {heard}" if heard else ""
+        return f"{self._engines.place}, version {version}, schema {found}{deaf}"
 
     async def close(self) -> None:
         """Refuse new work, wait for what is under way, close all connections. Twice does no harm."""
         self._closed = True
         await self._unread.wait()
         async with self._writer:
+            if self._listener is not None:
+                await settled(self._listener.stop())
             await settled(self._engines.close())
 
     @asynccontextmanager
     async def _transaction(self) -> AsyncIterator[Transaction]:
-        emitted = 0
+        emitted, hints = 0, dict[str, None]()
         try:
             async with self._write() as connection:
-                transaction = SqlTransaction(connection, self._clock, writable=True)
+                transaction = SqlTransaction(connection, self._clock, writable=True, notice=self._signals.commit)
                 yield transaction
-                emitted = transaction.emitted
+                if transaction.failed:
+                    raise StoreError("could not commit: a statement of the transaction has failed; nothing is written")
+                emitted, hints = transaction.emitted, transaction.hints
+                await self._announce(connection, hints)
         finally:
             # Also after an error of the commit itself: it may have taken effect, and a call too many does no harm.
-            if emitted:
-                for callback in list(self._callbacks):
-                    callback()
+            self._signals.tell(bool(emitted), hints)
+
+    async def _announce(self, connection: AsyncConnection, names: Iterable[str]) -> None:
+        """Have the database tell other processes once the transaction is committed."""
+        if self._listener is not None:
+            for text in self._signals.texts(names):
+                await execute(connection, "notify", NOTIFY, {"text": text})
 
     @asynccontextmanager
     async def _reading(self) -> AsyncIterator[Transaction]:
@@ -147,42 +208,64 @@ class SqlStore:
             raise StoreError("the metadata store is closed")
 
     async def _trim(self, connection: AsyncConnection, table: sa.Table) -> None:
-        count = int((await execute(connection, sa.select(sa.func.count()).select_from(table))).scalar_one())
+        query = count_rows(table, connection.dialect.name, ())
+        count = int((await execute(connection, "count calls", query)).scalar_one())
         if count > self._keep_calls:
-            oldest = sa.select(table.c.uid).order_by(table.c.created_at, table.c.uid).limit(count - self._keep_calls)
-            await execute(connection, sa.delete(table).where(table.c.uid.in_(oldest)))
+            await execute(connection, "drop old calls", drop_oldest(table), {"most": count - self._keep_calls})
 
 
 @asynccontextmanager
 async def _begun(engine: AsyncEngine, doing: str) -> AsyncIterator[AsyncConnection]:
     """A connection with a transaction, committed at the end or rolled back; no step of it is ever torn by a cancel."""
     connection = engine.connect()
-    with translated(doing):
-        try:
+    try:
+        with translated(doing):
             await settled(connection.start())
             await settled(connection.begin().start())
-            try:
-                yield connection
-            except BaseException:
-                await settled(connection.rollback())
-                raise
+        try:
+            yield connection
+        except BaseException:
+            await _roll_back(connection)
+            raise
+        with translated("be sure of a commit (it may have taken effect or not)"):
             await settled(connection.commit())
-        finally:
-            if connection.sync_connection is not None:
-                await settled(connection.close())
+    finally:
+        if connection.sync_connection is not None:
+            await settled(connection.close())
 
 
-async def open_store(url: str, clock: Clock, *, auto_upgrade: bool = True, keep_calls: int = KEEP_CALLS) -> SqlStore:
-    """Open (and make) the database at ``url``, such as ``sqlite:////var/lib/mcisd/metadata.db``.
-
-    With ``auto_upgrade`` an older schema is brought up to date first. ``keep_calls`` bounds the call history in rows.
-    Raises ConfigError for a URL it does not understand, StoreError if the database cannot be used: not writable,
-    damaged, made by a newer program, or older with ``auto_upgrade`` off.
-    """
-    engines = make_engines(url)
+async def _roll_back(connection: AsyncConnection) -> None:
+    """Roll back; a connection that cannot do so is dropped, and the database rolls back by itself."""
     try:
-        await settled(ensure_current(engines.write, auto_upgrade=auto_upgrade))
+        with translated("roll back"):
+            await settled(connection.rollback())
+    except StoreError as error:
+        log.info("%s; the connection is dropped", error)
+        await settled(connection.invalidate())
+
+
+async def open_store(
+    url: str,
+    clock: Clock,
+    *,
+    password: str | None = None,
+    auto_upgrade: bool = True,
+    keep_calls: int = KEEP_CALLS,
+) -> SqlStore:
+    """Open the database at ``url``: ``sqlite:////var/lib/mcisd/metadata.db`` (made if it is not there) or
+    ``postgresql://USER@HOST:PORT/DATABASE`` (a database that is there and ours alone), its password given by itself.
+
+    With ``auto_upgrade`` an older schema is brought up to date first; of several processes that start at once one does
+    it and the others wait. ``keep_calls`` bounds the call history in rows. Raises ConfigError for a URL it does not
+    understand, StoreError if the database cannot be used: away, not writable, damaged, made by a newer program, or
+    older with ``auto_upgrade`` off.
+    """
+    await settled(ensure_current(url, password, auto_upgrade=auto_upgrade))
+    engines = make_engines(url, password)
+    store = SqlStore(engines, clock, keep_calls=keep_calls)
+    try:
+        await settled(store.start())
     except BaseException:
-        await engines.close()
+        await store.close()
         raise
-    return SqlStore(engines, clock, keep_calls=keep_calls)
+    return store

@@ -9,21 +9,43 @@ from pydantic_core import to_jsonable_python
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from mcisd.aio.clock import Clock
-from mcisd.model.errors import ConflictError, StaleError
+from mcisd.model.errors import ConflictError, McisdError, StoreError
 from mcisd.model.events import Event
 from mcisd.model.records import Record
 from mcisd.store.base import R, Where
+from mcisd.store.metadata.bulk import insert_events, insert_rows, stale, update_rows
 from mcisd.store.metadata.errors import translated
-from mcisd.store.metadata.mapping import Mapping, events, insert_new, mapping, plain_value
+from mcisd.store.metadata.mapping import Mapping, mapping, plain_value
+from mcisd.store.metadata.signals import check_hint
+from mcisd.store.metadata.statements import (
+    Shape,
+    Values,
+    changes,
+    count_rows,
+    delete_rows,
+    find_rows,
+    insert_new,
+    shape_of,
+    update_row,
+    values_of,
+)
 from mcisd.store.settle import settled
 
 
 class SqlTransaction:
-    """Implements the port's Transaction. ``emitted`` counts the events it wrote."""
+    """Implements the port's Transaction. ``emitted`` counts the events it wrote, ``hints`` has the names to tell.
 
-    def __init__(self, connection: AsyncConnection, clock: Clock, *, writable: bool) -> None:
+    After a statement that the database refused nothing else is done, and ``failed`` says that it must not be committed:
+    PostgreSQL would take such a commit for a rollback and say nothing.
+    """
+
+    def __init__(self, connection: AsyncConnection, clock: Clock, *, writable: bool, notice: str = "") -> None:
         self.emitted = 0
+        self.failed = False
+        self.hints: dict[str, None] = {}
         self._connection = connection
+        self._dialect = connection.dialect.name
+        self._notice = notice
         self._clock = clock
         self._writable = writable
 
@@ -49,17 +71,15 @@ class SqlTransaction:
 
     async def count(self, kind: type[R], /, **where: Where) -> int:
         source = mapping(kind)
-        query = sa.select(sa.func.count()).select_from(source.table).where(*_conditions(source, where))
-        with translated(f"count {kind.table}"):
-            return int((await execute(self._connection, query)).scalar_one())
+        query = count_rows(source.table, self._dialect, _shape(source, where))
+        return int((await self._run(f"count {kind.table}", query, values_of(where))).scalar_one())
 
     async def insert(self, record: R) -> R:
         """The row with version 1; ConflictError, naming what is taken, leaves the transaction usable."""
         source = self._writing(record)
         new = replace(record, version=1, created_at=record.created_at or self._clock.now())
-        query = insert_new(source.table, self._connection.dialect.name).values(source.to_row(new))
-        with translated(f"insert into {record.table}"):
-            done = await execute(self._connection, query)
+        query = insert_new(source.table, self._dialect)
+        done = await self._run(f"insert into {record.table}", query, source.to_row(new))
         if done.rowcount != 1:
             raise await self._taken(source, new)
         return new
@@ -67,36 +87,66 @@ class SqlTransaction:
     async def update(self, record: R) -> R:
         source = self._writing(record)
         new = replace(record, version=record.version + 1)
-        table = source.table
-        here = (table.c.uid == record.uid, table.c.version == record.version)
-        with translated(f"update {record.table}"):
-            done = await execute(self._connection, sa.update(table).where(*here).values(source.to_row(new)))
-        if done.rowcount != 1:
-            raise StaleError(f"{record.table} {record.uid} was changed or deleted meanwhile", remedy="load it again")
+        query = update_row(source.table)
+        if (await self._run(f"update {record.table}", query, changes(source.to_row(new)))).rowcount != 1:
+            raise stale(record.table, record.uid)
+        return new
+
+    async def insert_all(self, records: Sequence[R]) -> list[R]:
+        """All of them with version 1; ConflictError, naming what is taken, leaves none of them."""
+        if not records:
+            return []
+        source = self._writing(records[0])
+        now = self._clock.now()
+        new = [replace(record, version=1, created_at=record.created_at or now) for record in records]
+        rows = [source.to_row(record) for record in new]
+        taken = await insert_rows(self._run, source.table, self._dialect, rows)
+        if taken is not None:
+            raise await self._taken(source, next(record for record in new if record.uid == taken))
+        return new
+
+    async def update_all(self, records: Sequence[R]) -> list[R]:
+        """All with the next version; StaleError changes none of them."""
+        if not records:
+            return []
+        source = self._writing(records[0])
+        new = [replace(record, version=record.version + 1) for record in records]
+        await update_rows(self._run, source.table, self._dialect, [source.to_row(record) for record in new])
         return new
 
     async def delete(self, record: Record) -> None:
         table = self._writing(record).table
-        with translated(f"delete a {record.table}"):
-            await execute(self._connection, sa.delete(table).where(table.c.uid == record.uid))
+        await self._run(f"delete a {record.table}", delete_rows(table, self._dialect), {"uid": [record.uid]})
 
     async def emit(self, event: Event) -> Event:
+        return (await self.emit_all([event]))[0]
+
+    async def emit_all(self, events: Sequence[Event]) -> list[Event]:
         self._check_writable()
-        row = {"id": event.id, "type": event.type, "subject": event.subject, "time": event.time}
-        query = sa.insert(events).values(row | {"data": to_jsonable_python(event.data)}).returning(events.c.sequence)
-        with translated("write an event"):
-            sequence = int((await execute(self._connection, query)).scalar_one())
-        self.emitted += 1
-        return replace(event, sequence=sequence)
+        if not events:
+            return []
+        rows = [
+            {"id": event.id, "type": event.type, "subject": event.subject, "time": event.time}
+            | {"data": to_jsonable_python(event.data)}
+            for event in events
+        ]
+        given = await insert_events(self._run, self._dialect, rows, self._notice)
+        self.emitted += len(given)
+        return [replace(event, sequence=sequence) for event, sequence in zip(events, given, strict=True)]
+
+    def hint(self, *names: str) -> None:
+        self._check_writable()
+        for name in names:
+            check_hint(name)
+            self.hints[name] = None
 
     async def _find(
         self, source: Mapping[R], where: dict[str, Where], order: str, descending: bool, limit: int | None
     ) -> list[R]:
-        keys = [source.column(order), source.table.c.uid]
-        query = sa.select(source.table).where(*_conditions(source, where)).limit(limit)
-        query = query.order_by(*(key.desc() if descending else key for key in keys))
-        with translated(f"read {source.table.name}"):
-            rows = (await execute(self._connection, query)).mappings().all()
+        order = source.column(order).name
+        query = find_rows(source.table, self._dialect, _shape(source, where), order, descending, limit is not None)
+        values = values_of(where) | ({"the_limit": limit} if limit is not None else {})
+        rows = (await self._run(f"read {source.table.name}", query, values)).mappings().all()
         return [source.to_record(row) for row in rows]
 
     def _writing(self, record: R) -> Mapping[R]:
@@ -108,33 +158,36 @@ class SqlTransaction:
             raise TypeError("reading() does not write; use transaction()")
 
     async def _taken(self, source: Mapping[R], record: R) -> ConflictError:
-        """Say which of the combinations that must be unique is there already."""
+        """Say which of the combinations that must be unique is there already, or twice among those to be written."""
         table = source.table
         for names in (("uid",), *record.unique):
-            values = {name: plain_value(getattr(record, name)) for name in names}
-            query = sa.select(table.c.uid).where(*(table.c[name] == value for name, value in values.items()))
-            with translated(f"read {record.table}"):
-                found = (await execute(self._connection, query.limit(1))).first()
-            if found is not None:
+            values: dict[str, Any] = {name: plain_value(getattr(record, name)) for name in names}
+            query = count_rows(table, self._dialect, shape_of(values))
+            if (await self._run(f"read {record.table}", query, values_of(values))).scalar_one():
                 what = " ".join(f"{name} {value!r}" for name, value in values.items())
                 return ConflictError(f"{record.table} {what} exists already", field=names[-1], remedy="take another")
-        return ConflictError(f"{record.table} {record.uid} is not unique")
+        return ConflictError(f"{record.table} {record.uid} is given twice", remedy="give each once")
+
+    async def _run(self, doing: str, query: sa.Executable, values: Values | list[Values]) -> sa.CursorResult[Any]:
+        if self.failed:
+            raise StoreError(f"could not {doing}: a statement of this transaction has failed before")
+        try:
+            return await execute(self._connection, doing, query, values)
+        except McisdError:
+            self.failed = self._writable
+            raise
+
+
+def _shape(source: Mapping[Any], where: dict[str, Where]) -> Shape:
+    """TypeError for a name that is no column to find by."""
+    for name in where:
+        source.column(name)
+    return shape_of(where)
 
 
 async def execute(
-    connection: AsyncConnection, query: sa.Executable, rows: list[dict[str, Any]] | None = None
+    connection: AsyncConnection, doing: str, query: sa.Executable, values: Values | list[Values] | None = None
 ) -> sa.CursorResult[Any]:
-    """Run one statement to its end, also if the caller is cancelled meanwhile."""
-    return await settled(connection.execute(query, rows))
-
-
-def _conditions(source: Mapping[Any], where: dict[str, Where]) -> list[sa.ColumnElement[bool]]:
-    return [_condition(source.column(name), value) for name, value in where.items()]
-
-
-def _condition(column: sa.Column[Any], value: Where) -> sa.ColumnElement[bool]:
-    if isinstance(value, Sequence) and not isinstance(value, str):
-        return column.in_([plain_value(item) for item in value])
-    if value is None:
-        return column.is_(None)
-    return column == plain_value(value)
+    """Run one statement to its end, also if the caller is cancelled meanwhile; errors say "could not ``doing``: …"."""
+    with translated(doing):
+        return await settled(connection.execute(query, values))

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import sqlalchemy as sa
-from sqlalchemy.ext.asyncio import AsyncEngine
 
 from mcisd.model.errors import StoreError
 from mcisd.store.metadata.engine import make_engines
@@ -16,31 +15,43 @@ from mcisd.store.metadata.errors import translated
 if TYPE_CHECKING:
     from alembic.config import Config
 
-HEAD = "0001"
+HEAD = "0002"
 MIGRATIONS = Path(__file__).parent / "migrations"
 
 
-async def upgrade(url: str) -> str | None:
+async def upgrade(url: str, password: str | None = None) -> str | None:
     """Bring the database at ``url`` to this program's revision; returns the one it had (None: it was empty)."""
-    engines = make_engines(url)
+    return await ensure_current(url, password, auto_upgrade=True)
+
+
+async def ensure_current(url: str, password: str | None, *, auto_upgrade: bool) -> str | None:
+    """See that the database is at HEAD; returns the revision it had. StoreError if it is not and cannot be.
+
+    The change is one transaction of the one writer: of several processes that start at once one makes it, the others
+    wait and find it done.
+    """
+    engines = make_engines(url, password, patient=True)
     try:
-        return await ensure_current(engines.write, auto_upgrade=True)
+        with translated("open the database"):
+            if auto_upgrade:
+                async with engines.write.begin() as connection:
+                    found = await connection.run_sync(revision)
+                    if found != HEAD:
+                        await connection.run_sync(migrate, found)
+            else:
+                async with engines.read.connect() as connection:
+                    found = await connection.run_sync(revision)
+                check_revision(found)
     finally:
         await engines.close()
-
-
-async def ensure_current(engine: AsyncEngine, *, auto_upgrade: bool) -> str | None:
-    """See that the database is at HEAD; returns the revision it had. StoreError if it is not and cannot be."""
-    with translated("open the database"):
-        async with engine.begin() as connection:
-            found = await connection.run_sync(revision)
-            if found == HEAD:
-                return found
-            if not auto_upgrade:
-                have = f"at revision {found}" if found else "empty"
-                raise StoreError(f"the database is {have}, this program needs {HEAD}", remedy="run `mcisd db upgrade`")
-            await connection.run_sync(migrate, found)
     return found
+
+
+def check_revision(found: str | None) -> None:
+    """StoreError unless ``found`` is HEAD."""
+    if found != HEAD:
+        have = f"at revision {found}" if found else "empty"
+        raise StoreError(f"the database is {have}, this program needs {HEAD}", remedy="run `mcisd db upgrade`")
 
 
 def revision(connection: sa.Connection) -> str | None:
@@ -62,7 +73,7 @@ def migrate(connection: sa.Connection, found: str | None, target: str = HEAD) ->
             f"the database is at revision {found}, which this program does not know: a newer mcisd has made it",
             remedy="run that version, or restore a backup made with this one",
         )
-    if target == HEAD:
+    if target != "base" and (found is None or found < target):
         command.upgrade(config, target)
     else:
         command.downgrade(config, target)

@@ -4,12 +4,14 @@ A window is one VM × one series × [start, start + width): average, minimum, ma
 samples in it. Writing the same window again replaces it, so writes are idempotent.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
+from mcisd.model.identity import NOBODY, Identity
 from mcisd.model.samples import Column
 
 F64 = NDArray[np.float64]
@@ -60,8 +62,11 @@ class SeriesResult:
 
 
 class SeriesStore(Protocol):
-    async def write(self, blocks: list[WindowBlock]) -> int:
-        """Durable and queryable when it returns; the number of windows written. StoreError if it could not."""
+    async def write(self, blocks: list[WindowBlock], identities: Mapping[str, Identity] = NOBODY) -> int:
+        """Durable and queryable when it returns; the number of windows written. StoreError if it could not.
+
+        ``identities`` (VM uid → whose series these are) may lack a VM: its series then bear the tag ``vm`` alone.
+        """
 
     async def query(self, query: SeriesQuery) -> list[SeriesResult]:
         """Steps: avg weighs by count; min, max of all; last by time; count is the sum."""
@@ -74,5 +79,15 @@ class SeriesStore(Protocol):
 
     async def prune(self, before_ms: int) -> int:
         """Drop windows that start before; returns how many."""
+
+    async def compact(self, now_ms: int) -> int:
+        """Pack what will hardly change any more, as far as this store does such a thing; the windows packed. Called now
+        and then; takes a bounded time."""
+
+    def rejected(self) -> Mapping[str, int]:
+        """Values that the store will never take, by reason; they only grow."""
+
+    async def check(self) -> str:
+        """One line on what the store is (engine, version, where); StoreError says what is wrong and the remedy."""
 
     async def close(self) -> None: ...

@@ -1,6 +1,7 @@
 """VM uids and columns in, small numbers out: the dictionary tables and their image in memory.
 
-New numbers are staged inside the transaction and become known only after its commit.
+New numbers are staged inside the transaction and become known only after its commit. The number of a VM is never given
+to another one, so what the files of hours still hold of a forgotten VM is nobody's.
 """
 
 import json
@@ -17,6 +18,7 @@ CREATE TABLE IF NOT EXISTS series (
     id INTEGER NOT NULL, measurement VARCHAR NOT NULL, field VARCHAR NOT NULL, tags VARCHAR NOT NULL,
     kind VARCHAR NOT NULL);
 """
+FORGOTTEN = ""
 
 
 @dataclass(slots=True)
@@ -31,6 +33,7 @@ class Dictionary:
 
     def load(self, connection: duckdb.DuckDBPyConnection) -> None:
         self.add_vms(dict(connection.execute("SELECT uid, id FROM vm").fetchall()))
+        self.vms.pop(FORGOTTEN, None)
         rows = connection.execute("SELECT id, measurement, field, tags, kind FROM series").fetchall()
         self.add_series({_column(*row[1:]): row[0] for row in rows})
 
@@ -57,6 +60,10 @@ class Dictionary:
         self.columns.update({number: column for column, number in series.items()})
         self.next_series = max([self.next_series, *(number + 1 for number in series.values())])
 
+    def of_measurement(self, measurement: str) -> list[int]:
+        """Numbers of all series of ``measurement``."""
+        return [number for number, column in list(self.columns.items()) if column.measurement == measurement]
+
     def matching(self, measurement: str, fields: list[str], tags: dict[str, str]) -> list[int]:
         """Numbers of the series of ``measurement`` with one of ``fields`` (empty: any) and all of ``tags``."""
         return [
@@ -75,6 +82,12 @@ def insert(connection: duckdb.DuckDBPyConnection, vms: dict[str, int], series: d
     if series:
         rows = [(number, c.measurement, c.field, json.dumps(c.tags), c.kind) for c, number in series.items()]
         connection.executemany("INSERT INTO series VALUES (?, ?, ?, ?, ?)", rows)
+
+
+def forget(connection: duckdb.DuckDBPyConnection, vms: list[int]) -> None:
+    """Take the names off these numbers; of all numbers that bear none the greatest stays, as it must not be reused."""
+    connection.execute("UPDATE vm SET uid = $name WHERE id IN (SELECT unnest($vms))", {"name": FORGOTTEN, "vms": vms})
+    connection.execute("DELETE FROM vm WHERE uid = $name AND id < (SELECT max(id) FROM vm)", {"name": FORGOTTEN})
 
 
 def _column(measurement: str, name: str, tags: str, kind: str) -> Column:

@@ -63,12 +63,25 @@ class AgentServer:
     """Serves one agent at a time on loopback and records what it says."""
 
     def __init__(
-        self, folder: Path, *, auto_ack: bool = True, refuse: str = "", interval_ms: int = 200, port: int = 0
+        self,
+        folder: Path,
+        *,
+        auto_ack: bool = True,
+        refuse: str = "",
+        interval_ms: int = 200,
+        port: int = 0,
+        window_ms: int = 10_000,
+        replay_per_s: int = 100_000,
+        servers: list[list[object]] | None = None,
     ) -> None:
         self.auto_ack = auto_ack
         self.refuse = refuse
+        self.window_ms = window_ms
+        self.replay_per_s = replay_per_s
+        self.servers = servers
+        self.replay_done = 0
+        self.goodbyes: list[dict[str, object]] = []
         self.interval_ms = interval_ms
-        self.acked = 0
         self.hellos: list[dict[str, object]] = []
         self.schemas: dict[int, list[list[object]]] = {}
         self.frames: list[Frame] = []
@@ -93,7 +106,8 @@ class AgentServer:
     def cut(self) -> None:
         """Break the connection without a word."""
         if self._connection:
-            self._connection.shutdown(socket.SHUT_RDWR)
+            # The plain socket's: the TLS one's would have the serving thread take what still comes for clear text.
+            socket.socket.shutdown(self._connection, socket.SHUT_RDWR)
 
     def close(self) -> None:
         """Stop listening, break the connection, wait for the thread."""
@@ -127,6 +141,7 @@ class AgentServer:
     def _talk(self, connection: ssl.SSLSocket) -> None:
         buffer = bytearray()
         schemas: set[int] = set()
+        replayed = live = 0
         while True:
             while not self._commands.empty():
                 connection.sendall(self._commands.get())
@@ -137,28 +152,39 @@ class AgentServer:
             if not data:
                 return
             buffer += data
-            last = 0
+            before = replayed, live
             for kind, payload in wire.take(buffer):
+                if kind == wire.BYE:
+                    self.byes += 1
+                    self.goodbyes.append(wire.unpack_json(payload))
+                    return
                 if kind == wire.FRAME:
                     frame = wire.unpack_frame(payload)
                     assert frame[0] in schemas, "frame before its schema"
                     self.frames.append(frame)
-                    last = frame[1]
+                    if frame[3] & wire.REPLAYED:
+                        replayed = frame[1]
+                    else:
+                        live = frame[1]
                 else:
                     self._hear(connection, kind, wire.unpack_json(payload), schemas)
-            if last and self.auto_ack:
-                self.acked = max(self.acked, last)
-                connection.sendall(wire.pack_ack(self.acked))
+            if before != (replayed, live) and self.auto_ack:
+                connection.sendall(wire.pack_ack(replayed, live))
 
     def _hear(self, connection: ssl.SSLSocket, kind: int, body: dict[str, object], schemas: set[int]) -> None:
         if kind == wire.HELLO:
             self.hellos.append(body)
             if self.refuse or body["token"] != TOKEN:
                 code = self.refuse or "unknown"
-                connection.sendall(wire.pack_json(wire.REFUSED, {"code": code, "reason": "no"}))
+                more: dict[str, object] = {"servers": self.servers} if self.servers else {}
+                connection.sendall(wire.pack_json(wire.REFUSED, {"code": code, "reason": "no", **more}))
                 connection.close()
                 return
-            welcome: dict[str, object] = {"acked": self.acked, "interval_ms": self.interval_ms, "time_ms": 0}
+            welcome: dict[str, object] = {"link": len(self.hellos), "seen": 0, "interval_ms": self.interval_ms}
+            welcome |= {"time_ms": int(time.time() * 1000), "window_ms": self.window_ms, "skew_ms": 0}
+            welcome["replay_per_s"] = self.replay_per_s
+            if self.servers:
+                welcome["servers"] = self.servers
             connection.sendall(wire.pack_json(wire.WELCOME, welcome))
         elif kind == wire.SCHEMA:
             columns = body["columns"]
@@ -168,8 +194,8 @@ class AgentServer:
             schemas.add(body["id"])
         elif kind == wire.REPLY:
             self.replies[str(body["id"])] = body
-        elif kind == wire.BYE:
-            self.byes += 1
+        elif kind == wire.REPLAY_DONE:
+            self.replay_done += 1
 
 
 def write_config(folder: Path, port: int, **more: object) -> Path:

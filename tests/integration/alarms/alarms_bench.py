@@ -68,7 +68,8 @@ class Bench:
         self.engine = self._engine()
         self.task = asyncio.create_task(self.engine.run())
         await self.bus.publish("schemas", "any", SCHEMA.to_json().encode())
-        await asyncio.sleep(0.05)
+        await until(lambda: self.engine.stats.partitions == 1 and self.engine.idle)
+        await asyncio.sleep(0.01)
 
     async def kill(self) -> None:
         assert self.task is not None

@@ -3,7 +3,7 @@
 import pytest
 
 from mcisd.daemon.api.routes import ROUTES
-from mcisd.model.records import Record
+from mcisd.model.records import Node, Record
 from tests.integration.api.api_kit import Api, rows
 from tests.integration.api.bad_requests import INFRA, Case, body_cases, query_cases, state_cases
 
@@ -13,7 +13,9 @@ ODD = ["..", "%2e%2e", "%00", "a%2Fb", "%F0%9F%92%A9", "%ED%A0%80", "%FF", "x" *
 
 
 async def stored(api: Api) -> tuple[dict[str, list[Record]], int]:
-    return await rows(api.context.store), await api.context.store.last_sequence()
+    """All rows but that of the process itself, which beats whatever it is asked; and the newest event."""
+    found = {table: kept for table, kept in (await rows(api.context.store)).items() if table != Node.table}
+    return found, await api.context.store.last_sequence()
 
 
 @pytest.mark.parametrize("case", [*body_cases(), *state_cases(), *query_cases()], ids=lambda case: case.what)

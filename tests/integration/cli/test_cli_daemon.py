@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from mcisd.demo.cloud import CloudSide
-from mcisd.demo.process import DaemonProcess
+from mcisd.demo.process import DaemonProcess, environment
 
 pytestmark = pytest.mark.timeout(120)
 
@@ -59,7 +59,7 @@ async def shell(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Shell
     cloud = CloudSide(daemon.cloud_home)
     try:
         await daemon.start()
-        yield Shell(daemon.environment())
+        yield Shell(environment(home, {"API_PORT": daemon.url.rpartition(":")[2]}))
     finally:
         await daemon.stop()
         await cloud.stop()

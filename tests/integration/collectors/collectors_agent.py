@@ -37,19 +37,23 @@ class Connection:
     def send(self, message: bytes) -> None:
         self._writer.write(message)
 
-    async def hello(self, vm: str, token: str = "good", time_ms: int | None = None) -> tuple[int, dict[str, object]]:
+    async def hello(
+        self, vm: str, token: str = "good", time_ms: int | None = None, link: int = 0, stay: bool = False
+    ) -> tuple[int, dict[str, object]]:
         """Greet; the kind and the body of the answer."""
         now = int(time.time() * 1000) if time_ms is None else time_ms
-        body: dict[str, object] = {"protocol": 1, "vm": vm, "token": token, "agent": "test", "time_ms": now}
-        self.send(wire.pack_json(wire.HELLO, body))
+        body: dict[str, object] = {"protocol": wire.PROTOCOL, "vm": vm, "token": token, "agent": "test", "link": link}
+        self.send(wire.pack_json(wire.HELLO, body | {"time_ms": now, "stay": stay}))
         kind, payload = await self.receive()
         return kind, wire.unpack_json(payload)
 
     def schema(self, number: int = 1, columns: object = COLUMNS) -> None:
         self.send(wire.pack_json(wire.SCHEMA, {"id": number, "columns": columns}))
 
-    def frame(self, seq: int, time_ms: int, values: list[float], number: int = 1) -> None:
-        self.send(wire.pack_frame(number, seq, time_ms, 0, array.array("d", values)))
+    def frame(self, seq: int, time_ms: int, values: list[float], number: int = 1, old: bool = False) -> None:
+        """A frame of the live lane, or an ``old`` one of the replay."""
+        flags = wire.REPLAYED if old else 0
+        self.send(wire.pack_frame(number, seq, time_ms, flags, array.array("d", values)))
 
     async def receive(self, timeout: float = 10.0) -> tuple[int, bytes]:
         """The next message. ConnectionError when the other side has closed."""
@@ -68,9 +72,9 @@ class Connection:
             if wanted(kind, payload):
                 return payload
 
-    async def acked(self, seq: int) -> None:
-        """Wait until this frame is acknowledged."""
-        await self.receive_until(lambda kind, payload: kind == wire.ACK and wire.unpack_ack(payload) >= seq)
+    async def acked(self, seq: int, old: bool = False) -> None:
+        """Wait until this frame of its lane is acknowledged."""
+        await self.receive_until(lambda kind, payload: kind == wire.ACK and wire.unpack_ack(payload)[not old] >= seq)
 
     async def drain(self) -> None:
         async with asyncio.timeout(10):
@@ -87,7 +91,3 @@ class Connection:
                 await self._writer.wait_closed()
         except OSError:
             self._writer.transport.abort()  # the other side was quicker
-
-
-def acked_of(payload: bytes) -> int:
-    return wire.unpack_ack(payload)

@@ -1,6 +1,7 @@
 """The sample path of one daemon process, to be started, crashed and started again over a store that stays."""
 
 import asyncio
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -9,6 +10,7 @@ from mcisd.aio.retry import Backoff
 from mcisd.aio.supervise import Service
 from mcisd.bus.memory import MemoryBus
 from mcisd.collectors.aggregate import Aggregator
+from mcisd.collectors.identities import IdentityBook
 from mcisd.collectors.live import LiveTable
 from mcisd.collectors.receive import Limits, Receiver
 from mcisd.collectors.schemas import SchemaBook
@@ -16,6 +18,7 @@ from mcisd.collectors.tls import LinkCertificates
 from mcisd.collectors.windows import WindowBlock
 from mcisd.collectors.writer import Writer
 from mcisd.model.errors import StoreError
+from mcisd.model.identity import NOBODY, Identity
 from mcisd.store.series import base as series
 from mcisd.store.series.duck import DuckSeriesStore
 
@@ -29,7 +32,7 @@ class Adapter:
         self.store = store
         self.refuse = 0
 
-    async def write(self, blocks: list[WindowBlock]) -> int:
+    async def write(self, blocks: list[WindowBlock], identities: Mapping[str, Identity] = NOBODY) -> int:
         if self.refuse:
             self.refuse -= 1
             raise StoreError("refused on command")
@@ -37,7 +40,8 @@ class Adapter:
             [
                 series.WindowBlock(b.columns, b.width_ms, b.vms, b.starts_ms, b.avg, b.min, b.max, b.last, b.count)
                 for b in blocks
-            ]
+            ],
+            identities,
         )
 
 
@@ -56,10 +60,11 @@ class Process:
         self.settings = settings
         self.bus = MemoryBus()
         self.told: list[tuple[str, str, dict[str, object]]] = []
-        schemas = SchemaBook(self.bus, "writer")
+        schemas, identities = SchemaBook(self.bus, "writer"), IdentityBook(self.bus, "writer")
         self.writer = Writer(
             store=adapter,
             schemas=schemas.known,
+            identities=identities.known,
             clock=self.clock,
             width_ms=settings.width_ms,
             backoff=Backoff(0.02, 0.05),
@@ -75,6 +80,7 @@ class Process:
         self.live = LiveTable(schemas.known)
         self._services = [
             Service("schemas", schemas.run, self.clock),
+            Service("identities", identities.run, self.clock),
             Service("writer", self.writer.run, self.clock),
             Service("aggregator", self.aggregator.run, self.clock),
             Service("live", lambda: self.live.run(self.bus), self.clock),
@@ -124,5 +130,5 @@ class Process:
         await self.bus.close()
 
 
-async def _let_in(vm: str, token: str) -> str | None:
-    return None if token == "good" else "forged"
+async def _let_in(vm: str, token: str) -> Identity | str:
+    return Identity(vm, f"host-{vm}", "ns", "shop") if token == "good" else "forged"

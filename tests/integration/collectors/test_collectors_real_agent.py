@@ -69,3 +69,28 @@ async def test_agent_is_received_stored_measured_and_stopped(adapter: Adapter, t
     assert count.values.tolist() == [float(process.aggregator.stats.frames)]
     assert process.aggregator.stats.frames == received - process.aggregator.stats.duplicates
     assert process.aggregator.stats.frames >= 10
+
+
+async def test_agent_is_moved_between_collectors_and_its_samples_stay_whole(adapter: Adapter, tmp_path: Path) -> None:
+    process = Process(adapter, Settings(tmp_path / "tls", width_ms=1_000, interval_ms=200))
+    other = process.new_receiver()
+    here, there = await process.start(), await other.start("127.0.0.1", 0)
+    process.receiver.set_route(lambda vm, stay: [] if stay else [("127.0.0.1", there)])
+    agent = await start_agent(tmp_path / "agent", here, process.certificates().ca_pem())
+    async with asyncio.timeout(20):
+        while not other.stats.frames:  # noqa: ASYNC110 - the receiver offers no event for this
+            await asyncio.sleep(0.02)
+    assert process.receiver.stats.moved == 1
+    await asyncio.sleep(1.5)
+    await other.move("vm-real", [("127.0.0.1", here)])
+    await until_linked(process)
+    assert other.links() == 0
+    await asyncio.sleep(1.5)
+    await process.receiver.stop_agent("vm-real")
+    assert await asyncio.wait_for(agent.wait(), 10) == 64
+    await other.stop()
+    await process.stop()
+    (count,) = await adapter.store.query(SeriesQuery(["vm-real"], "system", 0, 1 << 48, 0, "count", ["load1"]))
+    (counts,) = await adapter.store.query(SeriesQuery(["vm-real"], "system", 0, 1 << 48, 1_000, "count", ["load1"]))
+    assert count.values.tolist() == [float(process.aggregator.stats.frames)]
+    assert counts.values.tolist()[1:-1] == [5.0] * (len(counts.values) - 2), "five to a second, also over the moves"

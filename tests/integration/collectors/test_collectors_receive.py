@@ -18,7 +18,8 @@ from mcisd.collectors.receive import Limits, Receiver
 from mcisd.collectors.tls import LinkCertificates
 from mcisd.model import wire
 from mcisd.model.errors import HostCommandError, HostTimeoutError, HostUnreachableError
-from mcisd.model.samples import FRAME_HEAD, Schema, frame_head
+from mcisd.model.identity import Identity
+from mcisd.model.samples import FIRST, FRAME_HEAD, REPLAYED, Schema, frame_head
 from tests.integration.collectors.collectors_agent import Connection
 
 LIMITS = Limits(links=20, hello_s=0.5, silent_s=30.0, tell_s=0.3, tick_s=0.02)
@@ -60,8 +61,8 @@ async def door(tmp_path: Path) -> AsyncIterator[Door]:
     told: list[tuple[str, str, dict[str, object]]] = []
     codes: dict[str, str] = {}
 
-    async def authenticate(vm: str, token: str) -> str | None:
-        return codes.get(vm) or (None if token == "good" else "forged")
+    async def authenticate(vm: str, token: str) -> Identity | str:
+        return codes.get(vm) or (Identity(vm, "h", "ns", "shop") if token == "good" else "forged")
 
     news = asyncio.Event()
 
@@ -98,18 +99,19 @@ def now_ms() -> int:
 async def test_frame_goes_to_the_bus_with_its_schema_and_rates(door: Door) -> None:
     frames, schemas = door.bus.subscribe("metrics", "t"), door.bus.subscribe("schemas", "t")
     agent = await door.connect()
-    at = now_ms() - 2_000
-    agent.frame(1, at, [50.0, 1000.0])
-    agent.frame(2, at + 2_000, [60.0, 3000.0])
+    at = now_ms() // 10_000 * 10_000 - 10_000
+    agent.frame(1, at, [50.0, 1000.0], old=True)
+    agent.frame(2, at + 2_000, [60.0, 3000.0], old=True)
     first, second = await fetch(frames, 2)
     (schema_message,) = await fetch(schemas, 1)
     schema = Schema.from_json(schema_message.value)
     assert [c.field for c in schema.columns] == ["usage", "bytes", "bytes_rate"]
-    assert frame_head(second.value) == ("vm-1", schema.key, 2, at + 2_000, 0)
+    assert frame_head(first.value) == ("vm-1", schema.key, 1, at, REPLAYED | FIRST)
+    assert frame_head(second.value) == ("vm-1", schema.key, 2, at + 2_000, REPLAYED)
     assert schema_message.key == schema.key.hex()
     assert np.array_equal(np.frombuffer(first.value, "<f8", offset=FRAME_HEAD.size)[:2], [50.0, 1000.0])
     assert np.array_equal(np.frombuffer(second.value, "<f8", offset=FRAME_HEAD.size), [60.0, 3000.0, 1000.0])
-    assert door.receiver.stats.samples == 6
+    assert (door.receiver.stats.samples, door.receiver.stats.replayed) == (6, 2)
     await agent.close()
 
 
@@ -196,7 +198,9 @@ async def test_silent_link_is_cut() -> None:
     )
     port = await receiver.start("127.0.0.1", 0)
     _, writer = await asyncio.open_connection("127.0.0.1", port)
-    writer.write(wire.pack_json(wire.HELLO, {"protocol": 1, "vm": "vm-1", "token": "good", "time_ms": now_ms()}))
+    writer.write(
+        wire.pack_json(wire.HELLO, {"protocol": wire.PROTOCOL, "vm": "vm-1", "token": "good", "time_ms": now_ms()})
+    )
     async with asyncio.timeout(10):
         await told.wait()
     assert receiver.stats.silent == 1
@@ -205,13 +209,13 @@ async def test_silent_link_is_cut() -> None:
     await bus.close()
 
 
-async def _let_in(_: str, __: str) -> str | None:
-    return None
+async def _let_in(vm: str, _: str) -> Identity | str:
+    return Identity(vm, "h", "ns", "shop")
 
 
 async def test_other_protocol_is_refused(door: Door) -> None:
     connection = await Connection.open(door.port, door.ca)
-    connection.send(wire.pack_json(wire.HELLO, {"protocol": 9, "vm": "vm-1", "token": "good", "time_ms": 0}))
+    connection.send(wire.pack_json(wire.HELLO, {"protocol": 1, "vm": "vm-1", "token": "good", "time_ms": 0}))
     kind, payload = await connection.receive()
     assert (kind, wire.unpack_json(payload)["code"]) == (wire.REFUSED, "protocol")
     await connection.close()
@@ -222,7 +226,7 @@ async def test_other_protocol_is_refused(door: Door) -> None:
     [
         wire.pack_json(wire.BYE, {}),
         wire.pack_json(wire.HELLO, {"vm": "vm-1"}),
-        wire.pack_json(wire.HELLO, {"protocol": 1, "vm": "a" * 40, "token": "good", "time_ms": 0}),
+        wire.pack_json(wire.HELLO, {"protocol": wire.PROTOCOL, "vm": "a" * 40, "token": "good", "time_ms": 0}),
         wire.pack(wire.HELLO, b"\xff not json"),
         b"\xff\xff\xff\xff\x01",
         b"\x00\x00\x00\x00",
@@ -290,32 +294,104 @@ async def test_too_many_links_are_turned_away(door: Door) -> None:
         await agent.close()
 
 
-async def test_duplicates_are_not_published_again_and_whole_windows_are_acknowledged(door: Door) -> None:
+async def test_whole_windows_are_acknowledged_and_a_new_link_begins_anew(door: Door) -> None:
     frames = door.bus.subscribe("metrics", "writer", durable=True)
     agent = await door.connect()
     window = now_ms() // 10_000 * 10_000 - 20_000
-    for seq, at in ((1, window), (2, window + 2_000), (3, window + 10_000)):
-        agent.frame(seq, at, [1.0, 1.0])
+    sent = [(1, window), (2, window + 2_000), (2, window + 2_000), (3, window + 10_000)]
+    for seq, at in sent:
+        agent.frame(seq, at, [1.0, 1.0], old=True)
     found = await fetch(frames, 3)
+    assert door.receiver.stats.duplicates == 1
     await frames.commit({0: found[2].offset})
-    await agent.acked(2)
+    await agent.acked(2, old=True)
+    agent.send(wire.pack_json(wire.REPLAY_DONE, {}))
+    await agent.acked(3, old=True)
     agent.cut()
     again = await Connection.open(door.port, door.ca)
     kind, welcome = await again.hello("vm-1")
-    assert (kind, welcome["acked"]) == (wire.WELCOME, 2)
+    assert (kind, welcome["seen"]) == (wire.WELCOME, 3)
     again.schema()
-    for seq, at in ((3, window + 10_000), (4, window + 12_000)):
-        again.frame(seq, at, [1.0, 1.0])
-    (fourth,) = await fetch(frames, 1)
-    assert frame_head(fourth.value)[2] == 4
-    assert door.receiver.stats.duplicates == 1
+    again.frame(3, window + 10_000, [1.0, 1.0], old=True)
+    (third,) = await fetch(frames, 1)
+    assert frame_head(third.value)[2] == 3
+    one, two = (FRAME_HEAD.unpack_from(message.value)[4] for message in (found[0], third))
+    assert one < two
     await again.close()
+
+
+async def test_lanes_are_acknowledged_each_for_itself(door: Door) -> None:
+    frames = door.bus.subscribe("metrics", "writer", durable=True)
+    agent = await door.connect()
+    window = now_ms() // 10_000 * 10_000
+    for seq, at, old in ((1, window - 50_000, True), (8, window, False), (9, window + 10, False)):
+        agent.frame(seq, at, [1.0, 1.0], old=old)
+    agent.frame(2, window - 40_000, [1.0, 1.0], old=True)
+    found = await fetch(frames, 4)
+    await frames.commit({0: found[3].offset})
+    assert wire.unpack_ack(await agent.receive_until(lambda k, p: k == wire.ACK and any(wire.unpack_ack(p)))) == (1, 0)
+    await agent.close()
+
+
+async def test_welcome_tells_the_terms(door: Door) -> None:
+    door.receiver.set_route(lambda vm, stay: [], lambda: [("c1", 1), ("c2", 2)])
+    connection = await Connection.open(door.port, door.ca)
+    kind, welcome = await connection.hello("vm-1", link=5)
+    assert kind == wire.WELCOME
+    assert (welcome["window_ms"], welcome["skew_ms"], welcome["interval_ms"]) == (10_000, 0, 2_000)
+    assert welcome["servers"] == [["c1", 1], ["c2", 2]]
+    assert welcome["replay_per_s"] == 500
+    assert abs(int(str(welcome["link"])) - now_ms()) < 5_000
+    later = await Connection.open(door.port, door.ca)
+    assert (await later.hello("vm-2", link=1 << 50))[1]["link"] == (1 << 50) + 1
+    await later.close()
+    await connection.close()
+
+
+async def test_identity_is_on_the_bus_once_and_before_the_first_frame(door: Door) -> None:
+    identities = door.bus.follow("identities", "t", from_start=True)
+    for _ in range(2):
+        agent = await door.connect()
+        await agent.close()
+        await door.until_told("down")
+    other = await door.connect("vm-2")
+    found = await fetch(identities, 2)
+    assert [Identity.from_json(message.value) for message in found] == [
+        Identity("vm-1", "h", "ns", "shop"),
+        Identity("vm-2", "h", "ns", "shop"),
+    ]
+    await other.close()
+
+
+async def test_vm_that_belongs_elsewhere_is_sent_there(door: Door) -> None:
+    door.receiver.set_route(lambda vm, stay: [("elsewhere", 99)] if vm == "vm-1" and not stay else [])
+    connection = await Connection.open(door.port, door.ca)
+    kind, body = await connection.hello("vm-1")
+    assert (kind, body["code"], body["servers"]) == (wire.REFUSED, "moved", [["elsewhere", 99]])
+    await connection.close()
+    asks = await Connection.open(door.port, door.ca)
+    assert (await asks.hello("vm-1", stay=True))[0] == wire.WELCOME
+    await asks.close()
+    await door.until_told("down")
+    door.told.clear()
+    stays = await door.connect("vm-2")
+    assert (door.receiver.links(), door.receiver.stats.moved, door.receiver.stats.refused) == (1, 1, 0)
+    assert [kind for kind, _, _ in door.told] == ["up"]
+    moving = asyncio.ensure_future(door.receiver.move("vm-2", [("elsewhere", 99)]))
+    command = wire.unpack_json(await stays.receive_until(lambda kind, _: kind == wire.COMMAND))
+    assert (command["op"], command["servers"]) == ("move", [["elsewhere", 99]])
+    stays.send(wire.pack_json(wire.REPLY, {"id": command["id"], "ok": True}))
+    stays.send(wire.pack_json(wire.BYE, {"reason": "moved"}))
+    await moving
+    assert (await door.until_told("down"))["reason"] == "moved"
+    assert door.receiver.links() == 0
+    await stays.close()
 
 
 async def test_silent_daemon_still_tells_that_it_lives(door: Door) -> None:
     agent = await door.connect()
     kind, payload = await agent.receive(5)
-    assert (kind, wire.unpack_ack(payload)) == (wire.ACK, 0)
+    assert (kind, wire.unpack_ack(payload)) == (wire.ACK, (0, 0))
     await agent.close()
 
 
@@ -323,9 +399,9 @@ async def test_full_bus_stops_reading_and_goes_on(door: Door) -> None:
     """One VM sends more than the bus holds; nothing is lost when the reader starts late."""
     frames = door.bus.subscribe("metrics", "writer", durable=True)
     agent = await door.connect()
-    total, at = 52_000, now_ms() - 60_000
+    total, at = 52_000, now_ms() - 80_000
     for seq in range(1, total + 1):
-        agent.frame(seq, at + seq, [1.0, float(seq)])
+        agent.frame(seq, at + seq, [1.0, float(seq)], old=True)
     sending = asyncio.ensure_future(agent.drain())
     seen = 0
     while seen < total:

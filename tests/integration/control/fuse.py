@@ -86,6 +86,18 @@ class FusedStore:
     def reading(self) -> AbstractAsyncContextManager[Transaction]:
         return self._reading()
 
+    def on_commit(self, callback: Callable[[], None]) -> Callable[[], None]:
+        return self._store.on_commit(callback)
+
+    def on_hint(self, callback: Callable[[str], None]) -> Callable[[], None]:
+        return self._store.on_hint(callback)
+
+    async def hint(self, *names: str) -> None:
+        await self._store.hint(*names)
+
+    async def check(self) -> str:
+        return await self._store.check()
+
     async def events_after(self, sequence: int, limit: int) -> list[Event]:
         return await self._store.events_after(sequence, limit)
 
@@ -138,6 +150,14 @@ class FusedTransaction:
         await self._fuse.point(f"update {record.table}")
         return await self._tx.update(record)
 
+    async def insert_all(self, records: Sequence[R]) -> list[R]:
+        await self._fuse.point(f"insert {len(records)} at once")
+        return await self._tx.insert_all(records)
+
+    async def update_all(self, records: Sequence[R]) -> list[R]:
+        await self._fuse.point(f"update {len(records)} at once")
+        return await self._tx.update_all(records)
+
     async def delete(self, record: Record) -> None:
         await self._fuse.point(f"delete {record.table}")
         await self._tx.delete(record)
@@ -145,6 +165,13 @@ class FusedTransaction:
     async def emit(self, event: Event) -> Event:
         await self._fuse.point(f"emit {event.type}")
         return await self._tx.emit(event)
+
+    async def emit_all(self, events: Sequence[Event]) -> list[Event]:
+        await self._fuse.point(f"emit {len(events)} at once")
+        return await self._tx.emit_all(events)
+
+    def hint(self, *names: str) -> None:
+        self._tx.hint(*names)
 
 
 def fused(fuse: Fuse) -> Callable[[SqlStore], MetadataStore]:

@@ -240,7 +240,7 @@ async def build(
     gate = CallGate(gate_clock or SystemClock(), calls.append, GateSettings(pace=lane, backoff=Backoff(0.002, 0.01)))
     clouds = Clouds(seen, RigRegistry(cloud), gate, vault, INSTALLATION)
     events = EventMaker(clock)
-    reconciler = Reconciler(seen, clock)
+    reconciler = Reconciler(seen, clock, lambda name: reconciler.start(name))
     rows = VmRows(vault.make_ssh_key, vault.make_host_key, clock.now)
     mcis = McisService(seen, clock, events, rows, reconciler.wake)
     applier = Applier(seen, events, Operations(events, clock.now, mcis.replace_row), reconciler.wake, gone.extend)
@@ -258,7 +258,9 @@ async def build(
         now=clock.now,
         pace=pace,
     )
-    await reconciler.start(parts)
+    reconciler.use(parts)
+    for lease in await reconciler.names():
+        await reconciler.begin(lease)
     return core
 
 

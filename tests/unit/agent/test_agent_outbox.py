@@ -4,7 +4,6 @@ import array
 import errno
 import os
 import tempfile
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -12,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mcisd.agent.gather import Schema
-from mcisd.agent.outbox import Outbox
+from mcisd.agent.outbox import LIVE, REPLAY, Outbox
 from mcisd.agent.probes.own import Stats
 from mcisd.agent.spool import Spool
 from mcisd.model import wire
@@ -22,11 +21,12 @@ WIDE = Schema([["m", "f%d" % number, {}, "g"] for number in range(200)])  # noqa
 STEPS = st.lists(
     st.one_of(
         st.tuples(st.just("put"), st.integers(1, 12)),
-        st.tuples(st.just("send"), st.integers(1, 30)),
-        st.tuples(st.just("ack"), st.integers(0, 40)),
-        st.tuples(st.sampled_from(["up", "down", "restart"]), st.just(0)),
+        st.tuples(st.sampled_from(["send live", "send replay"]), st.integers(1, 30)),
+        st.tuples(st.sampled_from(["ack live", "ack replay"]), st.integers(0, 20)),
+        st.tuples(st.just("up"), st.integers(0, 12)),
+        st.tuples(st.sampled_from(["down", "restart"]), st.just(0)),
     ),
-    max_size=40,
+    max_size=50,
 )
 
 
@@ -35,20 +35,21 @@ class Machine:
 
     def __init__(self, folder: str) -> None:
         self.folder = folder
-        self.total = self.acked = self.lost = 0
-        self.live: list[int] = []
-        self.history: list[int] = []  # acknowledged
         self.seq = 1000
-        self.up = False
-        self.daemon = 0  # the highest number the daemon has
+        self.all: list[int] = []
+        self.safe: set[int] = set()  # with the daemon
+        self.lost = 0  # dropped by agents that ended
         self.open()
 
     def open(self) -> None:
         self.stats = Stats()
         self.spool = Spool(self.folder, 65536, 10**6)
         self.outbox = Outbox(self.spool, self.stats, max_frames=4)
-        self.sent = 0
         self.up = False
+
+    @property
+    def dropped(self) -> int:
+        return self.lost + self.stats.dropped_frames
 
     def put(self, count: int) -> None:
         for _ in range(count):
@@ -56,89 +57,114 @@ class Machine:
             schema = WIDE if self.seq % 2 else NARROW
             values = array.array("d", [float(self.seq)] * schema.width)
             payload = wire.pack_frame(schema.id, self.seq, 5000 + self.seq, 0, values)[5:]
-            before = self.stats.dropped_frames
             self.outbox.put(self.seq, 5000 + self.seq, payload, schema)
-            self.total += 1
-            self.live.append(self.seq)
-            self.live = self.live[self.stats.dropped_frames - before :]  # always the oldest
+            self.all.append(self.seq)
 
-    def send(self, count: int) -> list[int]:
+    def send(self, lane: int, count: int) -> list[int]:
         got: list[int] = []
-        while self.up and len(got) < count and (item := self.outbox.next()):
-            schema, seq, time_ms, _, columns = wire.unpack_frame(item[1])
+        while self.up and len(got) < count and (item := self.outbox.next(lane)):
+            schema, seq, time_ms, flags, columns = wire.unpack_frame(item[1])
             assert (schema, time_ms) == (item[0], 5000 + seq)
             assert self.outbox.schema(schema) == (WIDE if seq % 2 else NARROW).message
             assert array.array("d", columns)[-1] == seq
-            assert seq > self.sent
-            self.sent = seq
+            assert flags == (wire.REPLAYED if lane == REPLAY else 0)
+            assert (time_ms < self.before) == (lane == REPLAY)
+            assert seq > self.sent[lane][-1]
+            self.sent[lane].append(seq)
             got.append(seq)
         return got
 
-    def ack(self, back: int) -> None:
-        if self.up and self.sent:
-            self.daemon = max(self.daemon, self.sent - back)
-            self.outbox.acked(self.daemon)
-            self.forget()
+    def ack(self, lane: int, back: int) -> None:
+        if self.up:
+            done = self.sent[lane][: max(1, len(self.sent[lane]) - back)]
+            self.told[lane] = max(self.told[lane], done[-1])
+            self.safe.update(done)
+            self.outbox.acked(self.told[REPLAY], self.told[LIVE])
 
-    def forget(self) -> None:
-        rest = [seq for seq in self.live if seq > self.daemon]
-        self.history += self.live[: len(self.live) - len(rest)]
-        self.acked += len(self.live) - len(rest)
-        self.live = rest
+    def link_up(self, back: int) -> None:
+        if not self.up:
+            self.before = 5000 + self.seq + 1 - back
+            self.told = {LIVE: 0, REPLAY: 0}
+            self.sent = {LIVE: [0], REPLAY: [0]}
+            self.outbox.link_up(self.before)
+            self.up = True
 
-    def change(self, what: str) -> None:
-        if what == "up" and not self.up:
-            self.up, self.sent = True, self.daemon
-            self.outbox.link_up(self.daemon)
-            self.forget()
-        elif what == "down":
-            self.up = False
-            self.outbox.link_down()
-        elif what == "restart":
-            before = self.stats.dropped_frames
-            self.outbox.spill()
-            dropped = self.stats.dropped_frames
-            self.live = self.live[dropped - before :]
-            self.spool.close()
-            self.lost += dropped
-            self.open()
-            self.come_back(self.outbox.kept - len(self.live))
+    def link_down(self) -> None:
+        self.up = False
+        self.outbox.link_down()
 
-    def come_back(self, count: int) -> None:
-        """The front of a segment not acknowledged to its end is on disk again until the daemon says that it has it."""
-        assert 0 <= count <= len(self.history)
-        at = len(self.history) - count
-        self.live = self.history[at:] + self.live
-        self.history = self.history[:at]
-        self.acked -= count
+    def restart(self) -> None:
+        self.outbox.spill()
+        self.lost += self.stats.dropped_frames
+        self.spool.close()
+        self.open()
+
+    def step(self, what: str, number: int) -> None:
+        match what.split():
+            case ["put"]:
+                self.put(number)
+            case ["send", lane]:
+                self.send(LIVE if lane == "live" else REPLAY, number)
+            case ["ack", lane]:
+                self.ack(LIVE if lane == "live" else REPLAY, number)
+            case ["up"]:
+                self.link_up(number)
+            case ["down"]:
+                self.link_down()
+            case ["restart"]:
+                self.restart()
 
     def check(self) -> None:
-        dropped = self.lost + self.stats.dropped_frames
-        assert self.total == self.acked + len(self.live) + dropped
-        assert self.outbox.kept == len(self.live)
-        assert self.outbox.last == (self.live[-1] if self.live else 0)
+        """What is not safe is kept or was counted as dropped."""
+        unsafe = [seq for seq in self.all if seq not in self.safe]
+        assert self.outbox.kept >= len(unsafe) - self.dropped
         assert self.stats.spooled_bytes <= 65536
+
+    def everything(self) -> list[int]:
+        """All frames that a new link brings, in the order of their numbers."""
+        self.link_down()
+        self.link_up(2)
+        return [*self.send(REPLAY, 10**6), *self.send(LIVE, 10**6)]
 
 
 @given(STEPS)
-@settings(max_examples=80, deadline=None)
-def test_in_is_acknowledged_plus_kept_plus_dropped(steps: list[tuple[str, int]]) -> None:
+@settings(max_examples=150, deadline=None)
+def test_what_is_not_safe_is_kept_or_counted(steps: list[tuple[str, int]]) -> None:
     with tempfile.TemporaryDirectory() as folder:
         machine = Machine(folder)
-        acts: dict[str, Callable[[int], object]] = {"put": machine.put, "send": machine.send, "ack": machine.ack}
         for what, number in steps:
-            if what in acts:
-                acts[what](number)
-            else:
-                machine.change(what)
+            machine.step(what, number)
             machine.check()
-        machine.change("down")
-        machine.change("up")
-        assert machine.send(10**6) == machine.live
-        machine.ack(0)
-        machine.check()
-        assert machine.live == []
+        got = machine.everything()
+        unsafe = [seq for seq in machine.all if seq not in machine.safe]
+        assert got == [seq for seq in unsafe if seq in got], "in order, and nothing that is safe already"
+        assert len(unsafe) - len(got) <= machine.dropped
+        machine.ack(LIVE, 0)
+        machine.ack(REPLAY, 0)
+        assert machine.outbox.kept == 0
         assert [path for path in Path(folder).iterdir() if path.suffix in (".seg", ".msg")] == []
+        machine.spool.close()
+
+
+@given(st.integers(0, 8), st.integers(0, 8), st.booleans())
+@settings(max_examples=60, deadline=None)
+def test_live_frames_that_are_safe_leave_memory_while_others_wait(old: int, new: int, on_disk: bool) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        machine = Machine(folder)
+        machine.put(old)
+        if not on_disk:
+            machine.link_up(0)
+        machine.link_down()
+        machine.link_up(0)
+        for _ in range(new):
+            machine.put(1)
+            machine.send(LIVE, 10)
+            machine.ack(LIVE, 0)
+        assert machine.outbox.kept == old
+        assert machine.stats.dropped_frames == 0
+        assert machine.send(REPLAY, 100) == machine.all[:old]
+        machine.ack(REPLAY, 0)
+        assert (machine.outbox.kept, machine.outbox.next(REPLAY)) == (0, None)
         machine.spool.close()
 
 
@@ -148,7 +174,7 @@ def spooled(folder: str, count: int) -> list[int]:
     machine.put(count)
     assert machine.outbox.kept == machine.stats.spooled_frames
     machine.spool.close()
-    return machine.live
+    return machine.all
 
 
 def segments(folder: str) -> list[Path]:
@@ -158,8 +184,8 @@ def segments(folder: str) -> list[Path]:
 def drain(folder: str) -> tuple[list[int], int]:
     """Numbers that a new start finds, and how many frames it counts as dropped."""
     machine = Machine(folder)
-    machine.change("up")
-    got = machine.send(10**6)
+    machine.seq = 10**6
+    got = machine.everything()
     machine.spool.close()
     return got, machine.stats.dropped_frames
 
@@ -208,13 +234,12 @@ def test_a_byte_flipped_while_running_is_found_when_read() -> None:
         text = bytearray(first.read_bytes())
         text[-1] ^= 1
         first.write_bytes(text)
-        machine.change("up")
-        got = machine.send(100)
-        assert len(got) == 19
+        machine.link_up(0)
+        assert len(machine.send(REPLAY, 100)) == 19
         assert machine.outbox.kept == 19
         machine.put(1)
         assert machine.stats.dropped_frames == 1
-        assert machine.send(5) == [machine.seq]
+        assert machine.send(LIVE, 5) == [machine.seq]
         machine.spool.close()
 
 
@@ -222,16 +247,42 @@ def test_a_half_acknowledged_segment_counts_only_its_other_half_as_dropped(tmp_p
     machine = Machine(str(tmp_path))
     machine.put(60)
     assert len(segments(str(tmp_path))) > 2
-    machine.change("up")
-    machine.send(5)
-    machine.ack(0)
-    machine.check()
-    machine.change("down")
+    machine.link_up(0)
+    machine.send(REPLAY, 5)
+    machine.ack(REPLAY, 0)
+    assert machine.outbox.kept == 55
+    machine.link_down()
     machine.put(80)
-    machine.check()
     assert machine.stats.dropped_frames > 10
-    machine.change("up")
-    assert machine.send(1000) == machine.live
+    assert machine.outbox.kept == 60 - 5 + 80 - machine.stats.dropped_frames
+    assert machine.everything() == machine.all[-machine.outbox.kept :]
+
+
+def test_a_new_start_does_not_send_again_what_a_file_of_the_spool_holds_but_is_safe(tmp_path: Path) -> None:
+    """It would begin in the middle of a window, and in part that would replace what is stored."""
+    machine = Machine(str(tmp_path))
+    machine.put(30)
+    machine.link_up(12)
+    machine.send(REPLAY, 7)
+    machine.put(6)
+    machine.send(LIVE, 100)
+    machine.ack(REPLAY, 2)
+    machine.ack(LIVE, 3)
+    machine.spool.close()  # killed
+    machine.open()
+    got = machine.everything()
+    assert not machine.safe.intersection(got)
+    assert set(got) == {seq for seq in machine.all if seq not in machine.safe and seq <= machine.spool.last}
+
+
+def test_split_is_found_in_the_last_segments_and_what_lies_before_them_is_old(tmp_path: Path) -> None:
+    machine = Machine(str(tmp_path))
+    machine.put(60)
+    names = [int(path.stem) for path in segments(str(tmp_path))]
+    for before in (names[-1] + 5000, names[-2] + 5000 + 3):
+        assert machine.spool.newest_before(before)[0] == max(seq for seq in machine.all if seq + 5000 < before)
+    assert machine.spool.newest_before(0)[0] == max(seq for seq in machine.all if seq < names[-2])
+    machine.spool.close()
 
 
 def test_frames_too_old_are_dropped_and_counted(tmp_path: Path) -> None:
@@ -243,22 +294,14 @@ def test_frames_too_old_are_dropped_and_counted(tmp_path: Path) -> None:
     assert (outbox.kept, stats.dropped_frames) == (1, 2)
 
 
-def test_only_what_was_kept_while_the_link_was_down_is_flagged(tmp_path: Path) -> None:
-    machine = Machine(str(tmp_path))
-    machine.put(2)
-    machine.change("up")
-    machine.put(1)
-    flags = []
-    while item := machine.outbox.next():
-        flags.append(wire.unpack_frame(item[1])[3])
-    assert flags == [wire.REPLAYED, wire.REPLAYED, 0]
-
-
-def test_frames_whose_numbers_are_taken_are_counted_as_dropped(tmp_path: Path) -> None:
+def test_only_what_is_older_than_the_current_window_is_replayed(tmp_path: Path) -> None:
     machine = Machine(str(tmp_path))
     machine.put(3)
-    machine.outbox.link_up(machine.seq + 1)
-    assert (machine.outbox.kept, machine.stats.dropped_frames) == (0, 3)
+    machine.link_up(1)
+    machine.put(1)
+    assert machine.send(LIVE, 10) == machine.all[2:]
+    assert machine.send(REPLAY, 10) == machine.all[:2]
+    assert machine.stats.replayed_frames == 2
 
 
 @given(st.lists(st.booleans(), min_size=1, max_size=60))
@@ -280,11 +323,8 @@ def test_a_full_disk_stops_nothing_and_every_loss_is_counted(full: list[bool]) -
         for number in full:
             state["full"] = number
             machine.put(1)
-            assert machine.outbox.kept + machine.stats.dropped_frames == machine.total
-        machine.change("up")
-        got = []
-        while item := machine.outbox.next():
-            got.append(wire.unpack_frame(item[1])[1])
+            assert machine.outbox.kept + machine.stats.dropped_frames == len(machine.all)
+        got = machine.everything()
         assert got == sorted(set(got))
         assert len(got) == machine.outbox.kept
         machine.spool.close()

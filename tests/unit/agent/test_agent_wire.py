@@ -46,10 +46,10 @@ def test_frame_round_trip(schema: int, seq: int, time_ms: int, flags: int, value
     assert all(a == b or (math.isnan(a) and math.isnan(b)) for a, b in zip(got, values, strict=True))
 
 
-@given(st.integers(0, 2**64 - 1))
-def test_ack_round_trip(seq: int) -> None:
-    [(kind, payload)] = wire.take(bytearray(wire.pack_ack(seq)))
-    assert (kind, wire.unpack_ack(payload)) == (wire.ACK, seq)
+@given(st.integers(0, 2**64 - 1), st.integers(0, 2**64 - 1))
+def test_ack_round_trip(replay: int, live: int) -> None:
+    [(kind, payload)] = wire.take(bytearray(wire.pack_ack(replay, live)))
+    assert (kind, wire.unpack_ack(payload)) == (wire.ACK, (replay, live))
 
 
 @pytest.mark.parametrize("start", [b"\0\0\0\0", b"\xff\xff\xff\xff", (wire.MAX_MESSAGE + 1).to_bytes(4, "big")])

@@ -3,8 +3,10 @@
 import struct
 from collections.abc import Iterable
 
-from mcisd.alarms.judge import Finding, Judge
+from mcisd.alarms.group import GroupJudge
+from mcisd.alarms.judge import Judge
 from mcisd.alarms.ports import Member
+from mcisd.alarms.tracks import Finding
 from mcisd.model.alarms import Aggregation, AlarmPhase, AlarmRule, RuleLevel
 from mcisd.model.samples import Schema, pack_frame
 from tests.unit.alarms.alarms_kit import CPU, NAN, SCHEMA, START, frame, member, rule
@@ -15,12 +17,14 @@ def told(findings: Iterable[Finding]) -> list[tuple[str, str, str]]:
 
 
 class Bench:
+    """Both stages, one after the other, without the bus between."""
+
     def __init__(self, rules: list[AlarmRule], members: list[Member] | None = None, at: float = START) -> None:
-        self.judge = Judge()
+        self.schemas = {SCHEMA.key: SCHEMA}
+        self.judge, self.group = Judge(self.schemas), GroupJudge()
         self.now = at
         self.begun = at
         self.rules, self.members = rules, members if members is not None else [member()]
-        self.judge.add_schema(SCHEMA, at)
         self.renew()
 
     @property
@@ -28,10 +32,17 @@ class Bench:
         return self.now - self.begun
 
     def renew(self) -> list[tuple[str, str, str]]:
-        return told(self.judge.renew(self.rules, self.members, self.now, self.mono))
+        rules = {one.uid: one for one in self.rules}
+        found = self.judge.renew(rules, self.members, self.now, self.mono)
+        return told(found + self.group.renew(rules, self.members, self.now, self.mono))
 
     def send(self, cpu: float, vm: str = "vm-a", sent: float = NAN) -> list[tuple[str, str, str]]:
-        return told(self.judge.frame(frame(vm, self.now, cpu, sent=sent), self.now, self.mono))
+        return told(self.take(frame(vm, self.now, cpu, sent=sent)))
+
+    def take(self, *frames: bytes) -> list[Finding]:
+        out = self.judge.frames(frames, self.now, self.mono)
+        grouped = [self.group.take(values, self.now, self.mono) for values in out.values.values()]
+        return out.findings + [finding for findings, _ in grouped for finding in findings]
 
     def pass_time(self, seconds: float) -> list[tuple[str, str, str]]:
         self.now += seconds
@@ -52,13 +63,13 @@ def test_the_same_or_an_older_frame_changes_nothing() -> None:
     bench = Bench([rule()])
     bench.send(90.0)
     bench.now += 10
-    assert bench.judge.frame(frame("vm-a", START, 1.0), bench.now, bench.mono) == []
-    assert bench.judge.frame(frame("vm-a", START - 4, 1.0), bench.now, bench.mono) == []
+    assert bench.take(frame("vm-a", START, 1.0)) == []
+    assert bench.take(frame("vm-a", START - 4, 1.0)) == []
 
 
 def test_a_clock_that_runs_ahead_does_not_blind_the_judge_when_it_is_set_right() -> None:
     bench = Bench([rule()])
-    assert told(bench.judge.frame(frame("vm-a", START + 600, 90.0), bench.now, bench.mono)) != []
+    assert told(bench.take(frame("vm-a", START + 600, 90.0))) == [("firing", "vm-a", "")]
     bench.pass_time(2)
     assert bench.send(10.0) == [("resolved", "vm-a", "")]
 
@@ -76,12 +87,23 @@ def test_frames_before_their_schema_are_held_and_strange_ones_counted() -> None:
     bench = Bench([rule()])
     schema = Schema.of((CPU,))
     value = pack_frame("vm-a", schema.key, 1, round(START * 1000), 0, struct.pack("<d", 99.0))
-    assert bench.judge.frame(value, START, 0.0) == []
-    assert told(bench.judge.add_schema(schema, START)) == [("firing", "vm-a", "")]
-    bench.judge.frame(b"short", START, 0.0)
-    bench.judge.frame(value + b"more", START, 0.0)
-    bench.judge.frame(frame("vm-x", START, 99.0), START, 0.0)
-    assert (bench.judge.malformed, bench.judge.unknown_vm) == (2, 1)
+    assert bench.take(value) == []
+    assert bench.judge.holds_frames(bench.mono)
+    bench.schemas[schema.key] = schema
+    assert told(bench.judge.schema_known(schema.key, START, bench.mono).findings) == [("firing", "vm-a", "")]
+    assert not bench.judge.holds_frames(bench.mono)
+    bench.take(b"short", value + b"more", frame("vm-x", START, 99.0))
+    assert (bench.judge.tally.malformed, bench.judge.tally.unknown_vm) == (2, 1)
+
+
+def test_frames_whose_schema_never_comes_are_given_up_after_a_minute() -> None:
+    bench = Bench([rule()])
+    schema = Schema.of((CPU,))
+    bench.take(pack_frame("vm-a", schema.key, 1, round(START * 1000), 0, struct.pack("<d", 99.0)))
+    bench.pass_time(61.0)
+    bench.schemas[schema.key] = schema
+    assert bench.judge.schema_known(schema.key, bench.now, bench.mono).findings == []
+    assert bench.judge.tally.malformed == 1
 
 
 def test_an_edited_disabled_or_removed_rule_resolves_its_alarm_once() -> None:
@@ -166,26 +188,26 @@ def test_a_silent_vm_is_left_out_of_its_mcis_and_a_start_does_not_wait_for_it_fo
 def test_a_restarted_judge_goes_on_from_what_was_stored() -> None:
     of = rule(for_s=4.0)
     first = Bench([of])
-    [(pending, _)] = first.judge.frame(frame("vm-a", START, 90.0), START, 0.0)
-    second = Judge()
-    second.add_schema(SCHEMA, START)
-    second.load([pending.state], [of], 0.0)
-    assert second.renew([of], [member()], START, 0.0) == []
-    assert told(second.frame(frame("vm-a", START + 4, 90.0), START + 4, 4.0)) == [("firing", "vm-a", "")]
+    [(pending, _)] = first.take(frame("vm-a", START, 90.0))
+    second = Judge(first.schemas)
+    second.load([pending.state], {of.uid: of}, 0.0)
+    assert second.renew({of.uid: of}, [member()], START, 0.0) == []
+    out = second.frames([frame("vm-a", START + 4, 90.0)], START + 4, 4.0)
+    assert told(out.findings) == [("firing", "vm-a", "")]
 
 
 def test_what_changed_while_nobody_judged_ends_after_the_start() -> None:
     bench = Bench([rule()])
-    [(fired, _)] = bench.judge.frame(frame("vm-a", START, 90.0), START, 0.0)
+    [(fired, _)] = bench.take(frame("vm-a", START, 90.0))
     cases: list[tuple[list[AlarmRule], list[Member], str]] = [
         ([], [member()], "rule removed"),
         ([rule(version=2)], [member()], "rule changed"),
         ([rule()], [], "vm removed"),
     ]
     for rules, members, reason in cases:
-        judge = Judge()
-        judge.load([fired.state], rules, 0.0)
-        [(change, _)] = judge.renew(rules, members, START + 60, 0.0)
+        judge, known = Judge({}), {one.uid: one for one in rules}
+        judge.load([fired.state], known, 0.0)
+        [(change, _)] = judge.renew(known, members, START + 60, 0.0)
         assert (change.kind.value, change.reason) == ("resolved", reason)
         assert change.state.phase is AlarmPhase.OK
         assert change.state.episode == fired.state.episode

@@ -8,7 +8,7 @@ import pytest
 from mcisd.collectors.hello import parse_hello, parse_measured, parse_schema
 from mcisd.model.wire import WireError
 
-HELLO: dict[str, object] = {"protocol": 1, "vm": "vm-k3", "token": "s3cret", "time_ms": 5}
+HELLO: dict[str, object] = {"protocol": 1, "vm": "vm-k3", "token": "s3cret", "time_ms": 5, "link": 6}
 
 
 def packed(body: object) -> bytes:
@@ -34,6 +34,8 @@ def test_hello_is_taken_and_its_token_not_shown() -> None:
         {"time_ms": 1 << 60},
         {"time_ms": 1.5},
         {"protocol": "1"},
+        {"link": -1},
+        {"link": "x"},
     ],
 )
 def test_hello_out_of_bounds_is_an_error_without_the_token(change: dict[str, object]) -> None:

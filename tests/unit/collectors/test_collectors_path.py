@@ -1,7 +1,7 @@
 """From the bus to the store on a clock that stands still: aggregator, writer, schemas and live table together."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
@@ -11,15 +11,19 @@ import pytest
 from mcisd.aio.clock import ManualClock
 from mcisd.aio.queue import QueueClosedError
 from mcisd.aio.retry import Backoff
+from mcisd.bus.base import Delivery
 from mcisd.bus.memory import MemoryBus
+from mcisd.collectors import aggregate
 from mcisd.collectors.aggregate import Aggregator
+from mcisd.collectors.identities import IdentityBook
 from mcisd.collectors.live import LiveTable
 from mcisd.collectors.ports import FrameBus
 from mcisd.collectors.schemas import SchemaBook
 from mcisd.collectors.windows import WindowBlock
 from mcisd.collectors.writer import Writer
 from mcisd.model.errors import StoreError
-from mcisd.model.samples import Column, Schema, pack_frame
+from mcisd.model.identity import NOBODY, Identity
+from mcisd.model.samples import FIRST, Column, Schema, pack_frame
 
 SCHEMA = Schema.of((Column("cpu", "usage", (), "g"),))
 START = 1_700_000_000
@@ -30,11 +34,16 @@ class ListStore:
 
     def __init__(self) -> None:
         self.refuse = False
+        self.hang = False
+        self.identities: dict[str, Identity] = {}
         self.counts: dict[tuple[str, int], int] = {}
 
-    async def write(self, blocks: list[WindowBlock]) -> int:
+    async def write(self, blocks: list[WindowBlock], identities: Mapping[str, Identity] = NOBODY) -> int:
         if self.refuse:
             raise StoreError("refused on command")
+        if self.hang:
+            await asyncio.Event().wait()
+        self.identities.update(identities)
         for block in blocks:
             for row, vm in enumerate(block.vms):
                 self.counts[vm, int(block.starts_ms[row]) // 1000 - START] = int(block.count[row, 0])
@@ -55,6 +64,7 @@ class Path:
         self.writer = Writer(store=self.store, schemas=self.schemas.known, clock=self.clock, backoff=backoff)
         self.aggregator = Aggregator(bus=bus, writer=self.writer, clock=self.clock)
         self.live = LiveTable(self.schemas.known)
+        self.windows: dict[str, int] = {}
         self.bus.on_safe("metrics", lambda _, offset: self.safe.append(offset))
 
     @asynccontextmanager
@@ -75,8 +85,11 @@ class Path:
         await self.bus.publish("schemas", SCHEMA.key.hex(), SCHEMA.to_json().encode())
 
     async def send(self, seq: int, at: float, vm: str = "vm", value: float = 1.0) -> None:
-        columns = np.array([value], "<f8").tobytes()
-        await self.bus.publish("metrics", vm, pack_frame(vm, SCHEMA.key, seq, int((START + at) * 1000), 0, columns))
+        columns, window = np.array([value], "<f8").tobytes(), int((START + at) // 10)
+        flags = FIRST if self.windows.get(vm) != window else 0
+        self.windows[vm] = window
+        frame = pack_frame(vm, SCHEMA.key, seq, int((START + at) * 1000), flags, columns)
+        await self.bus.publish("metrics", vm, frame)
 
     async def live_frames(self, first: int, last: int) -> None:
         """A frame each two seconds, as time goes by."""
@@ -225,3 +238,88 @@ async def test_slow_feed_loses_the_oldest_and_counts(path: Path) -> None:
         await path.clock.advance(0)
         assert feed.dropped == 3
         assert (await feed.get()).seq == 4
+
+
+async def test_frames_that_come_again_or_late_do_not_take_the_newest_back(path: Path) -> None:
+    async with path.running():
+        feed = path.live.subscribe(["vm"])
+        for seq, at in ((5, 8.0), (3, 4.0), (5, 8.0), (6, 8.0), (7, 10.0)):
+            await path.send(seq, at)
+        await path.clock.advance(0)
+        assert [frame.seq for frame in await feed.get_many(10)] == [5, 6, 7]
+
+
+async def test_windows_bear_their_names_and_wait_for_them_a_while() -> None:
+    path = Path()
+    identities = IdentityBook(path.bus, "test")
+    path.writer = Writer(
+        store=path.store,
+        schemas=path.schemas.known,
+        identities=identities.known,
+        clock=path.clock,
+        backoff=Backoff(1, 1),
+    )
+    path.aggregator = Aggregator(bus=path.bus, writer=path.writer, clock=path.clock)
+    await path.say_schema()
+    following = asyncio.ensure_future(identities.run())
+    async with path.running():
+        await path.bus.publish("identities", "vm", b"rubbish")
+        await path.live_frames(1, 6)
+        assert path.store.counts == {}
+        one = Identity("vm", "h1", "ns", "shop", region="r")
+        await path.bus.publish("identities", "vm", one.to_json().encode())
+        await path.clock.advance(1)
+        assert (path.store.counts, path.store.identities) == ({("vm", 0): 5}, {"vm": one})
+        await path.send(1, 20.0, vm="nameless")
+        await path.clock.advance(30)
+        assert path.store.counts["nameless", 20] == 1
+        assert path.writer.stats.unknown_identity == 1
+        identities.learn(Delivery("identities", 0, 9, "vm", b""))
+        assert "vm" not in identities.known
+    following.cancel()
+    assert isinstance((await asyncio.gather(following, return_exceptions=True))[0], asyncio.CancelledError)
+
+
+class Shared(Path):
+    """On a bus that others may share."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self.aggregator = Aggregator(bus=self.bus, writer=self.writer, clock=self.clock, shared=True)
+
+
+async def test_one_that_takes_over_sees_all_that_was_not_final() -> None:
+    path = Shared()
+    await path.say_schema()
+    async with path.running():
+        await path.live_frames(1, 8)
+        assert path.store.counts == {("vm", 0): 5}
+    assert path.aggregator._book.unwritten == 0
+    path.aggregator = _another(path)
+    async with path.running():
+        await path.live_frames(9, 11)
+    assert path.store.counts == {("vm", 0): 5, ("vm", 10): 5}
+    assert path.aggregator.stats.resumed == 0
+
+
+def _another(path: Path) -> Aggregator:
+    return Aggregator(bus=path.bus, writer=path.writer, clock=path.clock, shared=True)
+
+
+async def test_what_is_being_written_of_a_lost_partition_is_cut_off_in_time() -> None:
+    path = Shared()
+    await path.say_schema()
+    path.store.hang = True
+    async with path.running():
+        await path.live_frames(1, 7)
+        began = asyncio.get_running_loop().time()
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(aggregate, "LOST_S", 0.1)
+            await path.aggregator.lost(frozenset({0}))
+        assert asyncio.get_running_loop().time() - began < 2
+        path.store.hang = False
+        await path.clock.advance(20)
+        assert path.store.counts == {}
+        assert path.writer.idle
+        assert path.writer.stats.given_up == 1
+        assert path.safe == []

@@ -4,7 +4,7 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mcisd.collectors.rates import MOST_MS, RatedSchema, Rates, per_second
+from mcisd.collectors.rates import MOST_MS, RatedSchema, Rates, per_second, quiet
 from mcisd.model.samples import Column, Schema
 
 SCHEMA = RatedSchema(
@@ -64,7 +64,8 @@ ANY = st.floats(allow_nan=True, allow_infinity=True)
 @settings(deadline=None)
 @given(ANY, ANY, st.integers(-(10**12), 10**12))
 def test_never_negative_and_never_infinite(previous: float, current: float, elapsed: int) -> None:
-    rate = per_second(np.array([previous]), np.array([current]), elapsed)[0]
+    with quiet():
+        rate = per_second(np.array([previous]), np.array([current]), elapsed)[0]
     assert np.isnan(rate) or (rate >= 0 and np.isfinite(rate))
 
 

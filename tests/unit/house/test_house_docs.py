@@ -11,7 +11,7 @@ import pytest
 ROOT = Path(__file__).resolve().parents[3]
 PAGES = sorted([*ROOT.glob("docs/**/*.md"), ROOT / "README.md", ROOT / "CHANGELOG.md"])
 ARCHITECTURE = (ROOT / "docs" / "architecture.md").read_text()
-PLACES = "mcisd|tests|benchmarks|docs|systemd|tools|constraints|examples"
+PLACES = "mcisd|tests|benchmarks|deploy|docs|systemd|tools|constraints|examples"
 NAMED = re.compile(rf"`((?:{PLACES})/[\w./-]*)(?:::([\w.]+))?`")
 LINKS = re.compile(r"\]\((?!https?:|#|mailto:)([^)#\s]+)")
 
@@ -52,9 +52,11 @@ def test_every_queue_is_in_the_table() -> None:
 
 
 def test_every_service_is_in_the_table() -> None:
-    app = (ROOT / "mcisd" / "daemon" / "app.py").read_text()
-    names = re.findall(r'self\._run\("([^"]+)"', app)
-    assert len(names) > 8
+    daemon = [path.read_text() for path in (ROOT / "mcisd" / "daemon").glob("*.py")]
+    names = [name for text in daemon for name in re.findall(r'host\.run\("([^"]+)"', text)]
+    (bodies,) = (found for text in daemon for found in re.findall(r"bodies = \{(.*?)\}", text, re.DOTALL))
+    names += re.findall(r'"([^"]+)":', bodies)
+    assert len(names) > 20
     assert [name for name in names if name not in ARCHITECTURE] == []
 
 

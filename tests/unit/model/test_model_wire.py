@@ -35,10 +35,10 @@ def test_a_frame_keeps_every_bit(schema: int, seq: int, time_ms: int, flags: int
     assert wire.unpack_frame(payload) == (schema, seq, time_ms, flags, struct.pack(f"<{len(values)}d", *values))
 
 
-@given(U64)
-def test_an_acknowledgement_comes_back(seq: int) -> None:
-    [(kind, payload)] = wire.take(bytearray(wire.pack_ack(seq)))
-    assert (kind, wire.unpack_ack(payload)) == (wire.ACK, seq)
+@given(U64, U64)
+def test_an_acknowledgement_comes_back(replay: int, live: int) -> None:
+    [(kind, payload)] = wire.take(bytearray(wire.pack_ack(replay, live)))
+    assert (kind, wire.unpack_ack(payload)) == (wire.ACK, (replay, live))
 
 
 @given(JSON)

@@ -57,8 +57,8 @@ async def test_what_json_cannot_hold(store: SqlStore) -> None:
 async def test_a_database_held_by_another_process_too_long(
     store: SqlStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("mcisd.store.metadata.engine.PRAGMAS", ("busy_timeout=10",))
-    monkeypatch.setattr("mcisd.store.metadata.engine.BUSY_S", 0.01)
+    monkeypatch.setattr("mcisd.store.metadata.engine_sqlite.PRAGMAS", ("busy_timeout=10",))
+    monkeypatch.setattr("mcisd.store.metadata.engine_sqlite.BUSY_S", 0.01)
     impatient = await open_store(f"sqlite:///{tmp_path}/m.db", ManualClock())
     other = sqlite3.connect(tmp_path / "m.db", isolation_level=None)
     other.execute("BEGIN IMMEDIATE")

@@ -12,6 +12,7 @@ from alembic.script import ScriptDirectory
 from mcisd.aio.clock import ManualClock
 from mcisd.model import alarms, records
 from mcisd.model.errors import ConfigError, StoreError
+from mcisd.model.events import Event
 from mcisd.store.metadata import KINDS, open_store
 from mcisd.store.metadata.mapping import metadata
 from mcisd.store.metadata.upgrade import HEAD, alembic_config, migrate, revision, upgrade
@@ -63,6 +64,34 @@ def test_head_is_the_newest_migration_and_all_go_back(path: Path) -> None:
     engine.dispose()
 
 
+async def test_up_and_down_with_data(path: Path) -> None:
+    engine = sa.create_engine(f"sqlite:///{path}")
+    with engine.begin() as connection:
+        migrate(connection, None, "0001")
+        assert not {"node", "lease"} & set(sa.inspect(connection).get_table_names())
+        connection.exec_driver_sql(
+            "INSERT INTO namespace (uid, version, created_at, name, doc) VALUES ('n', 3, 5, 'old', '{}')"
+        )
+    store = await open_store(f"sqlite:///{path}", ManualClock())
+    async with store.transaction() as tx:
+        old = await tx.get(records.Namespace, "n")
+        assert old == records.Namespace(uid="n", version=3, created_at=5.0, name="old")
+        await tx.insert(records.Lease(uid="relay", owner="node-1"))
+        sent = await tx.emit(Event("e", "t", "s", 1.0))
+    await store.close()
+    with engine.begin() as connection:
+        migrate(connection, HEAD, "0001")
+        assert revision(connection) == "0001"
+        assert not {"node", "lease"} & set(sa.inspect(connection).get_table_names())
+    engine.dispose()
+    store = await open_store(f"sqlite:///{path}", ManualClock())
+    async with store.reading() as tx:
+        assert await tx.find(records.Namespace) == [old]
+        assert await tx.count(records.Lease) == 0
+    assert await store.events_after(0, 10) == [sent]
+    await store.close()
+
+
 async def test_a_newer_database_is_refused(path: Path) -> None:
     await upgrade(f"sqlite:///{path}")
     set_revision(path, "9999")
@@ -82,6 +111,7 @@ async def test_an_empty_database_is_refused_without_auto_upgrade(path: Path) -> 
 
 async def test_the_file_is_private(path: Path) -> None:
     store = await open_store(f"sqlite:///{path}", ManualClock())
+    await store.last_sequence()
     modes = {item.name: item.stat().st_mode & 0o777 for item in path.parent.iterdir()}
     await store.close()
     assert modes == dict.fromkeys(("metadata.db", "metadata.db-wal", "metadata.db-shm"), 0o600)

@@ -1,10 +1,14 @@
-"""What only the DuckDB store has: the file's lock, damage, memory, and a query that is cancelled."""
+"""What only the embedded store has: the file's lock, damage, a full disk, and a query that is cancelled."""
 
 import asyncio
+import errno
 import subprocess
 import sys
+import threading
+import time
 from pathlib import Path
 
+import duckdb
 import numpy as np
 import pytest
 
@@ -12,6 +16,7 @@ from mcisd.model.errors import StoreError
 from mcisd.model.samples import Column
 from mcisd.store.series.base import SeriesQuery, WindowBlock
 from mcisd.store.series.duck import DuckSeriesStore
+from mcisd.store.series.grid import Grid
 
 COLUMNS = (Column("load", "load1", (), "g"),)
 OPEN = """
@@ -83,32 +88,54 @@ async def test_windows_of_another_width_do_not_replace() -> None:
     assert found.values.tolist() == [6.0]
 
 
-async def test_a_write_that_fails_leaves_nothing_behind(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The numbers given to new VMs and series in a failed write must not be taken for known."""
-    store = await DuckSeriesStore.open(None)
+async def test_a_write_that_fails_leaves_nothing_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Neither is a part of it queryable, nor does it come back after a restart, nor does it disturb what follows."""
+    store = await DuckSeriesStore.open(tmp_path / "s.duckdb")
+
+    def full(file: int) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
     with monkeypatch.context() as patch:
-        patch.setattr("mcisd.store.series.duck.INSERT", "INSERT INTO no_such_table SELECT * FROM written")
-        with pytest.raises(StoreError, match="could not write samples"):
+        patch.setattr("mcisd.store.series.hot.os.fdatasync", full)
+        with pytest.raises(StoreError, match="could not write samples") as caught:
             await store.write([block("vm-a", 3)])
+    assert "free some space" in str(caught.value.remedy)
     assert await store.last(["vm-a"]) == []
     await store.write([block("vm-b", 2), block("vm-a", 1)])
-    found = await store.query(SeriesQuery(["vm-a", "vm-b"], "load", 0, 10**6, 0, "count"))
+    for _ in range(2):
+        found = await store.query(SeriesQuery(["vm-a", "vm-b"], "load", 0, 10**6, 0, "count"))
+        assert sorted((item.vm, item.values.tolist()) for item in found) == [("vm-a", [1.0]), ("vm-b", [2.0])]
+        await store.close()
+        store = await DuckSeriesStore.open(tmp_path / "s.duckdb")
     await store.close()
-    assert [(item.vm, item.values.tolist()) for item in found] == [("vm-b", [2.0]), ("vm-a", [1.0])]
 
 
-async def test_a_cancelled_query_stops() -> None:
+async def test_a_cancelled_query_stops(monkeypatch: pytest.MonkeyPatch) -> None:
     store = await DuckSeriesStore.open(None)
-    endless = asyncio.get_running_loop().create_task(
-        store._reading.run(
-            lambda: store._reader.execute("SELECT sum(a.range * b.range) FROM range(10000000) a, range(10000000) b")
-        )
-    )
-    await asyncio.sleep(0.1)
-    endless.cancel()
-    done, _ = await asyncio.wait({endless}, timeout=10)
+    await store.write([block("vm-a", 1, first=hour * 360) for hour in range(200)])
+    begun, looked = threading.Event(), []
+
+    def slow(grid: Grid, query: SeriesQuery) -> None:
+        begun.set()
+        looked.append(grid.starts_ms[0])
+        time.sleep(0.05)
+
+    with monkeypatch.context() as patch:
+        patch.setattr("mcisd.store.series.ask.part", slow)
+        asked = asyncio.get_running_loop().create_task(store.query(SeriesQuery(["vm-a"], "load", 0, 10**10, 0)))
+        await asyncio.to_thread(begun.wait, 10)
+        asked.cancel()
+        done, _ = await asyncio.wait({asked}, timeout=10)
     assert done
-    assert endless.cancelled()
-    await store.write([block("vm-a", 1)])
-    assert len(await store.query(SeriesQuery(["vm-a"], "load", 0, 10**6, 0))) == 1
+    assert asked.cancelled()
+    assert len(looked) < 100
+    assert len(await store.query(SeriesQuery(["vm-a"], "load", 0, 10**10, 0))) == 1
     await store.close()
+
+
+async def test_files_of_an_older_version(tmp_path: Path) -> None:
+    """What the store cannot read it does not pass over in silence."""
+    with duckdb.connect(str(tmp_path / "s.duckdb")) as connection:
+        connection.execute("CREATE TABLE sample (start_ms BIGINT)")
+    with pytest.raises(StoreError, match="older version"):
+        await DuckSeriesStore.open(tmp_path / "s.duckdb")

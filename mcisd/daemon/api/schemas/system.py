@@ -17,11 +17,29 @@ class EventInfo(Model):
     data: dict[str, object]
 
 
+class NodeInfo(Model):
+    """One living process of the installation."""
+
+    name: str
+    roles: list[str]
+    version: str
+    url: str
+    collector: str
+    region: str
+    draining: bool
+    links: int
+    frames_per_second: float
+    started_at: float
+
+
 class SystemInfo(Model):
+    """The installation, and this process of it: its services (name → "ok" or the last error) and counters."""
+
     version: str
     installation: str
     started_at: float
     roles: list[str]
+    nodes: list[NodeInfo]
     services: dict[str, str]
     counters: dict[str, float]
 

@@ -9,8 +9,9 @@ from alembic import op
 revision = "0001"
 down_revision = None
 
-TEXT, FLAG = sa.String, sa.Boolean
-Columns = tuple[tuple[str, type[sa.String | sa.Boolean]], ...]
+# Ordered by code point on both databases, whatever the locale.
+TEXT, FLAG = sa.String().with_variant(sa.String(collation="C"), "postgresql"), sa.Boolean()
+Columns = tuple[tuple[str, sa.String | sa.Boolean], ...]
 
 # table → typed columns, unique combination, indexed columns
 TABLES: dict[str, tuple[Columns, tuple[str, ...], tuple[str, ...]]] = {
@@ -80,7 +81,7 @@ def upgrade() -> None:
     for name, (columns, unique, indexed) in TABLES.items():
         op.create_table(
             name,
-            sa.Column("uid", sa.String, primary_key=True),
+            sa.Column("uid", TEXT, primary_key=True),
             sa.Column("version", sa.Integer, nullable=False),
             sa.Column("created_at", sa.Double, nullable=False),
             *(sa.Column(column, kind, nullable=(name, column) in NULLABLE) for column, kind in columns),
