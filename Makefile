@@ -42,7 +42,7 @@ format: .venv/.dev-done ## bring the code into form
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-bench: .venv/.dev-done ## every figure of the README; wants an idle machine and about fifteen minutes
+bench: .venv/.dev-done ## every figure of the README; wants an idle machine and about three hours, one of them to record this host
 	@set -e; for script in benchmarks/*.py; do echo "== $$script"; PYTHONPATH=. $(BIN)/python $$script $(ARGS); done
 
 docs: .venv/.dev-done ## write the generated parts of docs/, then check that docs and code agree

@@ -25,6 +25,7 @@ def stories(kills: int, agents: int, seed: int) -> dict[str, Callable[[], Awaita
         "outages": lambda: tell.outages(agents=agents),
         "spool": tell.full_spool,
         "writers": tell.slow_consumer,
+        "sleeper": tell.sleeper,
         "network": tell.broken_network,
         "brokers": tell.lost_leaders,
         "drain": tell.drained,

@@ -14,115 +14,18 @@ import json
 import os
 import random
 import select
-import socket
 import ssl
-import struct
 import sys
 import time
 from pathlib import Path
 
 from benchmarks.kit import payload
-from mcisd.collectors.tls import SERVER_NAME
+from benchmarks.kit.agent_link import AgentLink
 from mcisd.model import wire
 
-PER_ADDRESS = 5_000
-"""Links from one address of loopback, as ports are few."""
 STDIN = 0
-SILENCE_S = 120.0
-HEAD = struct.Struct("<IQqI")
-
-
-class AgentLink:
-    """One link. ``pump`` goes on with whatever the socket allows."""
-
-    def __init__(self, number: int, plan: dict[str, object]) -> None:
-        self.number = number
-        self.vm, self.token = plan["vms"][number]  # type: ignore[index]  # checked by its first use
-        self.up = self.finished = False
-        self.seq = 0
-        self.acked = 0
-        self._in, self._out = bytearray(), bytearray()
-        self._shaken = False
-        self._raw = socket.socket()
-        self._raw.setblocking(False)
-        self._raw.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        self._raw.bind((f"127.0.0.{2 + number // PER_ADDRESS}", 0))
-        servers: list[tuple[str, int]] = plan["servers"]  # type: ignore[assignment]
-        self._raw.connect_ex(tuple(servers[number % len(servers)]))
-        self.fd = self._raw.fileno()
-        self._tls: ssl.SSLSocket | None = None
-
-    def pump(self, context: ssl.SSLContext) -> int:
-        """Read and write what can be; the poll mask to wait for."""
-        if self._tls is None:
-            if error := self._raw.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR):
-                raise OSError(error, os.strerror(error))
-            self._tls = context.wrap_socket(self._raw, server_hostname=SERVER_NAME, do_handshake_on_connect=False)
-        try:
-            if not self._shaken:
-                self._tls.do_handshake()
-                self._shaken = True
-                hello: dict[str, object] = {"protocol": wire.PROTOCOL, "vm": self.vm, "token": self.token, "link": 0}
-                self._out += wire.pack_json(wire.HELLO, {**hello, "time_ms": int(time.time() * 1000)})
-            self._flush(self._tls)
-            self._read(self._tls)
-        except ssl.SSLWantReadError:
-            pass
-        except ssl.SSLWantWriteError:
-            return select.EPOLLIN | select.EPOLLOUT
-        return select.EPOLLIN | (select.EPOLLOUT if self._out else 0)
-
-    def send(self, message: bytes) -> bool:
-        """Send or keep; False if the socket takes no more now."""
-        self._out += message
-        if self._tls is None:
-            return False
-        try:
-            self._flush(self._tls)
-        except (ssl.SSLWantWriteError, ssl.SSLWantReadError):
-            return False
-        return True
-
-    @property
-    def waiting(self) -> int:
-        return len(self._out)
-
-    def _flush(self, tls: ssl.SSLSocket) -> None:
-        while self._out:
-            del self._out[: tls.send(self._out)]
-
-    def _read(self, tls: ssl.SSLSocket) -> None:
-        while True:
-            data = tls.recv(16_384)
-            if not data:
-                if self.finished:
-                    return
-                raise OSError(f"the link of agent {self.number} was closed")
-            self._in += data
-            for kind, body in wire.take(self._in):
-                self._take(kind, body)
-
-    def _take(self, kind: int, body: bytes) -> None:
-        if kind == wire.WELCOME:
-            self.up = True
-            self.seq = int(str(wire.unpack_json(body)["seen"]))
-            columns = {"id": 1, "columns": payload.COLUMNS}
-            self._out += wire.pack_json(wire.SCHEMA, columns)
-        elif kind == wire.ACK:
-            self.acked = max(wire.unpack_ack(body))
-        elif kind == wire.REFUSED:
-            raise OSError(f"agent {self.number} was refused: {wire.unpack_json(body)}")
-
-    def close(self) -> None:
-        (self._tls or self._raw).close()
-
-    def frame(self, tick: int, time_ms: int, flags: int, first: float | None = None) -> bytes:
-        """The next frame, ready to send; ``first`` stands in for the value of the first column."""
-        self.seq += 1
-        row = payload.values(self.number, tick)
-        if first is not None:
-            row[0] = first
-        return wire.pack(wire.FRAME, HEAD.pack(1, self.seq, time_ms, flags) + row.tobytes())
+SILENCE_S = 300.0
+CONNECT_S, FIRST_PAUSE_S, LONGEST_PAUSE_S = 10.0, 1.0, 30.0  # the agent's own
 
 
 class Agents:
@@ -138,6 +41,7 @@ class Agents:
         self._linking = True
         self._lost: list[int] = []
         self._again: list[tuple[float, int]] = []
+        self._pauses: dict[int, float] = {}
         self._by_fd: dict[int, AgentLink] = {}
         self._masks: dict[int, int] = {}
         self._typed = b""
@@ -154,19 +58,23 @@ class Agents:
             link.close()
 
     def do_link(self) -> dict[str, object]:
-        """Every agent calls at the same moment; who is turned away calls again after 1 to 2 s."""
+        """Every agent calls at the same moment; who has no WELCOME in time calls again, as the real agent would."""
         for number in range(len(self._plan["vms"])):  # type: ignore[arg-type]  # a list, as in AgentLink
             self._open(number)
         end, turned_away = time.monotonic() + SILENCE_S, 0
         while waiting := sum(not link.up or link.waiting > 0 for link in self._links.values()) + len(self._again):
-            self._serve(0.2)
+            self._serve(0.1)
+            now = time.monotonic()
+            for link in [one for one in self._links.values() if not one.up and now - one.began > CONNECT_S]:
+                self._lose(link)
             turned_away += len(self._lost)
-            self._again += [(time.monotonic() + 1 + random.random(), number) for number in self._lost]
+            for number in self._lost:
+                self._pauses[number] = min(LONGEST_PAUSE_S, 2 * self._pauses.get(number, FIRST_PAUSE_S / 2))
+                heapq.heappush(self._again, (now + self._pauses[number] * random.uniform(0.5, 1.0), number))
             self._lost.clear()
-            for _, number in (due := [one for one in self._again if one[0] <= time.monotonic()]):
-                self._open(number)
-            self._again = [one for one in self._again if one not in due]
-            if time.monotonic() > end:
+            while self._again and self._again[0][0] <= now:
+                self._open(heapq.heappop(self._again)[1])
+            if now > end:
                 raise SystemExit(f"{waiting} agents have no link after {SILENCE_S:g} s")
         self._linking = False
         return {"links": len(self._links), "turned_away": turned_away}
@@ -183,14 +91,17 @@ class Agents:
         except OSError:
             if not self._linking:
                 raise
-            self._poll.unregister(link.fd)
-            link.close()
-            del self._by_fd[link.fd], self._links[link.number]
-            self._lost.append(link.number)
+            self._lose(link)
             return
         if mask != self._masks[link.fd]:
             self._masks[link.fd] = mask
             self._poll.modify(link.fd, mask)
+
+    def _lose(self, link: AgentLink) -> None:
+        self._poll.unregister(link.fd)
+        link.close()
+        del self._by_fd[link.fd], self._links[link.number]
+        self._lost.append(link.number)
 
     def do_done(self) -> dict[str, object]:
         """All that was kept is sent: from now on frames are live."""

@@ -2,6 +2,8 @@
 
 import random
 from collections.abc import Callable, Sequence
+from itertools import groupby
+from operator import itemgetter
 
 from mcisd.aio.clock import Clock
 from mcisd.aio.retry import Backoff, retry
@@ -11,7 +13,7 @@ from mcisd.collectors.hello import parse_schema
 from mcisd.collectors.lane import LaneState
 from mcisd.collectors.link import MOST_SCHEMAS, Link
 from mcisd.collectors.ports import FrameBus, Outgoing
-from mcisd.collectors.rates import quiet
+from mcisd.collectors.rates import RatedSchema, quiet
 from mcisd.collectors.stats import ReceiveStats
 from mcisd.model import wire
 from mcisd.model.errors import StateError
@@ -20,6 +22,9 @@ from mcisd.model.samples import FIRST, REPLAYED, pack_frame
 
 HEADERS: dict[str, str] = {}
 _BACKOFF = Backoff(0.2, 5.0)
+
+_Frame = tuple[LaneState, RatedSchema, int, bytes, int, int, int]
+"""What is to be published: lane, schema, time as measured, columns, number, time as booked, flags."""
 
 
 class Intake:
@@ -74,24 +79,22 @@ class Intake:
         StateError if a lane paused for so long that the link must begin anew.
         """
         now_ms = int(self._clock.now() * 1000)
-        batch: list[Outgoing] = []
-        notes: list[tuple[LaneState, int, int]] = []
-        with quiet():
-            for payload in payloads:
-                if (packed := self._packed(link, payload, now_ms)) is not None:
-                    value, lane, seq, placed = packed
-                    batch.append((link.vm, value, HEADERS))
-                    notes.append((lane, seq, placed))
-        if not batch:
+        frames = [frame for payload in payloads if (frame := self._placed(link, payload, now_ms)) is not None]
+        if not frames:
             return
+        vm, number = link.vm, link.number
+        batch: list[Outgoing] = [
+            (vm, pack_frame(vm, schema.full.key, seq, placed, flags, columns, number), HEADERS)
+            for (_, schema, _, _, seq, placed, flags), columns in zip(frames, _rated(frames), strict=True)
+        ]
         places = await self._publish("metrics", batch)
         published, progress = self._acks.published, link.progress
-        for (lane, seq, placed), place in zip(notes, places, strict=True):
+        for (lane, _, _, _, seq, placed, _), place in zip(frames, places, strict=True):
             published(progress, lane.progress, seq, placed, place)
         self._stats.frames += len(batch)
 
-    def _packed(self, link: Link, payload: bytes, now_ms: int) -> tuple[bytes, LaneState, int, int] | None:
-        """One frame in its bus form, its lane, number and time; None if it was on this link before."""
+    def _placed(self, link: Link, payload: bytes, now_ms: int) -> _Frame | None:
+        """One frame with its place in its lane and in time; None if it was on this link before."""
         number, seq, time_ms, flags, columns = wire.unpack_frame(payload)
         schema = link.schemas.get(number)
         if schema is None or len(columns) != 8 * schema.width:
@@ -103,7 +106,6 @@ class Intake:
         placed, mark = lane.clock.place(time_ms, now_ms)
         if mark is not Mark.FINE:
             self._marked(link.vm, lane, mark)
-        columns = lane.rates.extend(schema, time_ms, columns)
         flags, window, now = lane.flags, placed // self._acks.width_ms, self._clock.monotonic()
         if window != lane.packed:
             lane.packed, flags = window, flags | FIRST
@@ -111,9 +113,9 @@ class Intake:
             self._stats.stalled += 1
             raise StateError("a lane paused for long, the link must begin anew")
         lane.seq, lane.at = seq, now
-        self._stats.samples += len(columns) // 8
+        self._stats.samples += len(schema.full.columns)
         self._stats.replayed += lane.flags
-        return pack_frame(link.vm, schema.full.key, seq, placed, flags, columns, link.number), lane, seq, placed
+        return lane, schema, time_ms, columns, seq, placed, flags
 
     def _marked(self, vm: str, lane: LaneState, mark: Mark) -> None:
         if mark is Mark.STEPPED:
@@ -135,3 +137,16 @@ class Intake:
 
     def _failed(self, _: int, error: Exception) -> None:
         self._stats.bus_failures += 1
+
+
+def _rated(frames: Sequence[_Frame]) -> list[bytes]:
+    """The columns of each with its rates; those that follow each other in a lane are reckoned together."""
+    with quiet():
+        if len(frames) == 1:
+            ((lane, schema, time_ms, columns, _, _, _),) = frames
+            return [lane.rates.extend(schema, time_ms, columns)]
+        rated: list[bytes] = []
+        for (lane, schema), run in groupby(frames, itemgetter(0, 1)):
+            times, columns_of = zip(*((frame[2], frame[3]) for frame in run), strict=True)
+            rated += lane.rates.extend_all(schema, times, columns_of)
+        return rated

@@ -23,6 +23,7 @@ class Link:
     def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, opened: float) -> None:
         self.vm = ""  # empty until welcomed
         self.opened = opened  # monotonic seconds
+        self.greeted = False  # its HELLO is there; what it waits for now is us
         self.heard = opened
         self.told = opened  # when something was last sent
         self.agent = ""

@@ -5,7 +5,9 @@ so the rate is "not measured" (NaN) for that tick, never a guess. The same holds
 together or too far apart, which is what a clock that jumps looks like.
 """
 
+from collections.abc import Sequence
 from dataclasses import replace
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +16,9 @@ from mcisd.model.samples import COUNTER, RATE, Column, Schema
 
 F64 = NDArray[np.float64]
 MOST_MS = 60_000
+FEW = 5  # frames that are quicker to reckon one by one
+_F64, _BITS = np.dtype("<f8"), np.dtype("<u8")
+_INFINITE = np.array(0x7FF0_0000_0000_0000, _BITS)  # as bits: less than that is neither negative, infinite nor NaN
 
 
 def per_second(previous: F64, current: F64, elapsed_ms: int, interval_ms: int = 0) -> F64:
@@ -22,13 +27,22 @@ def per_second(previous: F64, current: F64, elapsed_ms: int, interval_ms: int = 
     Less than half the interval between two frames is not believed, nor is more than a minute (or two intervals).
     Values that are no numbers, or overflow, are for the caller to keep numpy quiet about: see ``quiet``.
     """
-    if not max(1, interval_ms // 2) <= elapsed_ms <= max(MOST_MS, 2 * interval_ms):
-        return np.full(current.shape, np.nan)
     rate = current - previous
-    rate *= 1000.0 / elapsed_ms
-    known = rate >= 0
-    known &= rate < np.inf
-    return np.where(known, rate, np.nan)
+    rate *= _scale(elapsed_ms, interval_ms)
+    return _known(rate)
+
+
+def _scale(elapsed_ms: int, interval_ms: int) -> float:
+    if max(1, interval_ms // 2) <= elapsed_ms <= max(MOST_MS, 2 * interval_ms):
+        return 1000.0 / elapsed_ms
+    return np.nan
+
+
+def _known(rate: F64) -> F64:
+    """The same with NaN in place of what is negative or infinite; mostly nothing is, which is seen at one look."""
+    if b"\0" not in (rate.view(_BITS) < _INFINITE).tobytes():
+        return rate
+    return np.where((rate >= 0) & (rate < np.inf), rate, np.nan)
 
 
 def quiet() -> np.errstate:
@@ -47,6 +61,7 @@ class RatedSchema:
         self.counters = np.array([i for i, _ in rated], dtype=np.intp)
         self.full = Schema.of(measured.columns + tuple(c for _, c in rated)) if rated else measured
         self.width = len(measured.columns)
+        self.unknown = np.full(len(rated), np.nan, _F64).tobytes()  # the rates of a first frame
 
 
 class Rates:
@@ -62,13 +77,24 @@ class Rates:
         """The columns of a frame with its rates appended; the first frame of a schema has none."""
         if not schema.counters.size:
             return columns
-        counters: F64 = np.frombuffer(columns, "<f8")[schema.counters]
+        counters: F64 = np.frombuffer(columns, _F64)[schema.counters]
+        rates = schema.unknown
         if schema.measured.key == self._schema:
-            rates = per_second(self._counters, counters, time_ms - self._time, self.interval_ms)
-        else:
-            rates = np.full(counters.shape, np.nan)
+            rates = per_second(self._counters, counters, time_ms - self._time, self.interval_ms).tobytes()
         self._schema, self._time, self._counters = schema.measured.key, time_ms, counters
-        return columns + rates.astype("<f8", copy=False).tobytes()
+        return columns + rates
+
+    def extend_all(self, schema: RatedSchema, times_ms: Sequence[int], frames: Sequence[bytes]) -> list[bytes]:
+        """The same for frames that follow each other: what ``extend`` would answer to one after the other."""
+        if len(frames) <= FEW or not schema.counters.size:
+            return [self.extend(schema, time_ms, columns) for time_ms, columns in zip(times_ms, frames, strict=True)]
+        first = self.extend(schema, times_ms[0], frames[0])
+        counters: F64 = np.frombuffer(b"".join(frames), _F64).reshape(len(frames), schema.width)[:, schema.counters]
+        rates = counters[1:] - counters[:-1]
+        rates *= np.array([[_scale(after - before, self.interval_ms)] for before, after in pairwise(times_ms)])
+        packed, size = _known(rates).tobytes(), 8 * schema.counters.size
+        self._time, self._counters = times_ms[-1], counters[-1].copy()
+        return [first, *(columns + packed[i * size : (i + 1) * size] for i, columns in enumerate(frames[1:]))]
 
 
 def _rate_of(column: Column) -> Column:

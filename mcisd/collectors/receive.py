@@ -42,6 +42,7 @@ from mcisd.model.samples import Schema
 log = logging.getLogger(__name__)
 
 F64 = NDArray[np.float64]
+LOOK_S = 2.0
 RATE_S = 5.0  # over which frames per second are counted
 
 
@@ -99,6 +100,8 @@ class Receiver:
         lane_s = self._limits.silent_s if shared else 0.0
         self._intake = Intake(bus, self._acks, clock, self.stats, self._stepped, lane_s=lane_s)
         self._tasks = TaskSet("agent link")
+        self._look_s = min(LOOK_S, min(self._limits.hello_s, self._limits.silent_s, self._limits.tell_s) / 5)
+        self._look_due = 0.0
         self._tender = Service("agent links", self._tend, clock)
         self._door = Door(ssl_context, self._accepted, clock, self.stats, self._limits.hello_s)
         self._end_safe: Callable[[], None] | None = None
@@ -276,6 +279,7 @@ class Receiver:
         if not link.vm:
             if kind != wire.HELLO:
                 raise wire.WireError("no HELLO first")
+            link.greeted = True
             return await self._hello(link, parse_hello(payload))
         if kind == wire.SCHEMA:
             await self._intake.schema(link, payload)
@@ -334,9 +338,15 @@ class Receiver:
             state = self._vms.get(progress.vm)
             if state is not None and state.link is not None and state.link.progress is progress:
                 self._acknowledge(state.link, progress, now)
+        if now >= self._look_due:
+            self._look_due = now + self._look_s
+            self._look(now)
+
+    def _look(self, now: float) -> None:
+        """All links in turn: too rarely to cost anything with ten thousand of them, often enough for the limits."""
         for link in list(self._links):
             if not link.vm:
-                if now - link.opened > self._limits.hello_s:
+                if not link.greeted and now - link.opened > self._limits.hello_s:
                     self.stats.late_hello += 1
                     link.cut("no HELLO in time")
             elif now - link.heard > self._patience(link.vm) and not link.busy:

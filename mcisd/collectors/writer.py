@@ -12,7 +12,7 @@ from mcisd.aio.retry import Backoff, retry
 from mcisd.collectors.book import Batch
 from mcisd.collectors.ports import WindowStore
 from mcisd.collectors.stats import WriteStats
-from mcisd.collectors.windows import FrameWindow, summarise
+from mcisd.collectors.windows import FrameWindow, WindowBlock, summarise
 from mcisd.model.errors import McisdError, StoreError
 from mcisd.model.identity import NOBODY, Identity
 from mcisd.model.samples import Schema, frame_head
@@ -123,10 +123,18 @@ class Writer:
 
     async def _put(self, batch: Batch, chunk: list[FrameWindow]) -> None:
         """Write what is still ours of the chunk; anew, if some of it was taken from us meanwhile."""
-        await self._until_held()
-        while (windows := batch.ours(chunk)) and not await self._attempted(windows):
-            await self._clock.sleep(0)
+        windows: list[FrameWindow] = []
+        blocks: list[WindowBlock] = []
+        while True:
             await self._until_held()
+            ours = batch.ours(chunk)
+            if not ours:
+                return
+            if len(ours) != len(windows):  # nothing of it yet, or less by now; this takes a while, so ask again
+                windows, blocks = ours, list(summarise(ours, self._schemas, self._width_ms))
+            elif await self._attempted(windows, blocks):
+                return
+            await self._clock.sleep(0)
 
     async def _until_held(self) -> None:
         """Nothing is written by a process that may have been replaced. It is told in time what is not its own."""
@@ -137,9 +145,8 @@ class Writer:
         while not await self._held():
             await self._clock.sleep(HELD_S)
 
-    async def _attempted(self, windows: list[FrameWindow]) -> bool:
-        """Write these windows; False if that was cut off. StoreError if the store would not."""
-        blocks = list(summarise(windows, self._schemas, self._width_ms))
+    async def _attempted(self, windows: list[FrameWindow], blocks: list[WindowBlock]) -> bool:
+        """Write these windows, in blocks; False if that was cut off. StoreError if the store would not."""
         known = self._identities or NOBODY
         identities = {window.vm: known[window.vm] for window in windows if window.vm in known}
         self._writing = {window.partition for window in windows}

@@ -1,11 +1,13 @@
 """From settings to the bus and the stores they name. The only place that knows which adapters there are; an engine that
 is not used is never imported."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mcisd.aio.clock import Clock
 from mcisd.bus.base import Bus
+from mcisd.bus.topics import ALL, HOUR, METRICS
 from mcisd.daemon.settings import BusSettings, Settings
 from mcisd.model.errors import ConfigError
 from mcisd.store.base import MetadataStore
@@ -25,7 +27,9 @@ async def open_bus(settings: Settings, clock: Clock) -> Bus:
         return MemoryBus()
     from mcisd.bus.kafka import KafkaBus
 
-    return await KafkaBus.open(kafka_options(settings.bus, settings.node.name), clock)
+    metrics = replace(METRICS, retention_s=settings.bus.metrics_hours * HOUR)
+    topics = [metrics if topic is METRICS else topic for topic in ALL]
+    return await KafkaBus.open(kafka_options(settings.bus, settings.node.name), clock, topics)
 
 
 async def open_metadata(settings: Settings, clock: Clock, *, auto_upgrade: bool = True) -> MetadataStore:

@@ -159,6 +159,7 @@ def _greet(app: Any) -> None:
 def _check(options: argparse.Namespace, settings: Settings, bundle: Bundle) -> int:
     from mcisd.daemon.check import check, show
 
+    logging.disable(logging.CRITICAL)  # what is wrong is in the findings, in our words
     findings = asyncio.run(check(settings))
     show(findings)
     return OK if all(finding.ok for finding in findings) else FAILED

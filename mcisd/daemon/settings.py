@@ -77,9 +77,11 @@ class NodeSettings(Section):
 
 class BusSettings(Section):
     """``url`` empty: inside this process; else ``kafka://HOST:PORT,HOST:PORT``. ``replication`` 0: as many copies as
-    there are brokers, at most 3. The password is read from a file, never from the URL."""
+    there are brokers, at most 3. ``metrics_hours`` is how long the brokers keep frames of samples: how long writers may
+    be away. The password is read from a file, never from the URL."""
 
     url: str = ""
+    metrics_hours: Annotated[float, Field(ge=1)] = 6.0
     prefix: Annotated[str, Field(pattern=r"^[a-zA-Z0-9._-]{0,64}$")] = "mcisd."
     replication: Annotated[int, Field(ge=0, le=16)] = 0
     security: Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"] = "PLAINTEXT"
@@ -140,7 +142,9 @@ class Settings(Section):
         }
         lacking = [name for name, there in shared.items() if not there]
         if lacking and set(self.node.roles) != set(ROLES):
-            raise ValueError(f"node.roles leaves roles to other processes; that needs {' and '.join(lacking)} as well")
+            raise ValueError(
+                f"setting node.roles leaves roles to other processes; that needs {' and '.join(lacking)} as well"
+            )
         if self.bus.url and not self.bus.url.startswith("kafka://"):
             raise ValueError("setting bus.url must be kafka://HOST:PORT")
         return self
@@ -237,4 +241,6 @@ def _explained(error: ValidationError, origin: dict[tuple[str, ...], str]) -> Co
     source = origin.get(path[:2]) or origin.get(path[:1]) or "the defaults"
     name = ".".join(path)
     message = first["msg"][0].lower() + first["msg"][1:]
+    if not path:  # they do not fit together; the message names them
+        return ConfigError(message.removeprefix("value error, "), field="node.roles", remedy="see `mcisd config show`")
     return ConfigError(f"setting {name} (from {source}): {message}", field=name, remedy="see `mcisd config show`")

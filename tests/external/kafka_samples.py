@@ -163,12 +163,12 @@ async def _let_in(vm: str, token: str) -> Identity | str:
     return Identity(vm, f"host-{vm}", "ns", "shop") if token == "good" else "forged"
 
 
-async def write_for_ever(servers: str, prefix: str, folder: str) -> None:
-    """A writer in a process of its own, to be killed."""
-    place = Place(servers, prefix, Path(folder) / "tls")
+async def write_for_ever(servers: str, prefix: str, folder: str, width_ms: str) -> None:
+    """A writer in a process of its own, to be killed or stopped."""
+    place = Place(servers, prefix, Path(folder) / "tls", int(width_ms))
     await WriterProcess.start(place, Ledger(Path(folder) / "ledger"))
     await asyncio.Event().wait()
 
 
 if __name__ == "__main__":
-    asyncio.run(write_for_ever(*sys.argv[1:4]))
+    asyncio.run(write_for_ever(*sys.argv[1:5]))

@@ -6,10 +6,11 @@ tries to commit what it had read before.
 
 import asyncio
 import sys
+from dataclasses import replace
 
 from tests.external.kafka_kit import TOPIC, last_of, open_bus
 
-ONE = TOPIC.__class__("load", partitions=1, retention_s=3_600.0)
+ONE = replace(TOPIC, partitions=1)
 
 
 class Zombie:

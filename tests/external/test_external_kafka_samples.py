@@ -68,7 +68,7 @@ class Writers:
     """Writers in processes of their own."""
 
     def __init__(self, place: Place, folder: Path) -> None:
-        self._arguments = ["-m", kafka_samples.__name__, place.servers, place.prefix, str(folder)]
+        self._arguments = ["-m", kafka_samples.__name__, place.servers, place.prefix, str(folder), str(place.width_ms)]
         self.alive: list[asyncio.subprocess.Process] = []
 
     async def start(self) -> None:

@@ -8,8 +8,9 @@ from collections.abc import AsyncIterator
 import pytest
 
 from mcisd.bus.kafka import KafkaBus
+from mcisd.demo.engines import KafkaEngine
 from tests.external import kafka_zombie
-from tests.external.kafka_kit import last_of, open_bus
+from tests.external.kafka_kit import LIMITS, last_of, open_bus
 from tests.external.kafka_zombie import ONE
 
 pytestmark = pytest.mark.engines
@@ -40,7 +41,8 @@ class Process:
             return (await self._process.stdout.readline()).decode().strip()
 
     async def kill(self) -> None:
-        self._process.kill()
+        if self._process.returncode is None:
+            self._process.kill()
         await self._process.communicate()
 
 
@@ -87,4 +89,22 @@ async def test_one_that_wakes_knows_that_it_was_replaced(bus: KafkaBus, zombie: 
     reader = bus.subscribe("load", "g")
     async with asyncio.timeout(30):
         assert [message.value for message in await reader.fetch()] == [b"6"], "it has not turned the group back"
+    await reader.close()
+
+
+@pytest.mark.timeout(240)
+async def test_while_the_brokers_are_away_nobody_is_sure(bus: KafkaBus, kafka_engine: KafkaEngine) -> None:
+    reader = bus.subscribe("load", "g", from_start=True)
+    await bus.publish("load", "k", b"0")
+    async with asyncio.timeout(30):
+        await reader.fetch()
+    assert await reader.confirm()
+    await kafka_engine.stop(0, kill=True)
+    assert await reader.confirm(), "they cannot have given away anything yet"
+    await asyncio.sleep(LIMITS.session_s / 2)
+    assert not await reader.confirm()
+    await kafka_engine.start_again(0)
+    async with asyncio.timeout(60):
+        while not await reader.confirm():  # noqa: ASYNC110 - the bus rings no bell when it is sure again
+            await asyncio.sleep(0.1)
     await reader.close()

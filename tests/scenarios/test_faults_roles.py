@@ -8,8 +8,15 @@ from tests.scenarios.faults.table import lines
 pytestmark = [pytest.mark.engines, pytest.mark.slow, pytest.mark.timeout(400)]
 
 
-async def test_writers_that_stand_still() -> None:
+async def test_all_writers_stand_still() -> None:
     outcome = await tell.slow_consumer()
+    print("\n".join(lines([outcome])))
+    assert outcome.agrees, outcome.words
+    assert outcome.samples.missing == 0
+
+
+async def test_a_writer_that_wakes_after_another_took_over_spoils_nothing() -> None:
+    outcome = await tell.sleeper()
     print("\n".join(lines([outcome])))
     assert outcome.agrees, outcome.words
     assert outcome.samples.missing == 0

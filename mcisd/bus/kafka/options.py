@@ -23,7 +23,7 @@ class KafkaLimits:
     batch_bytes: int = 262_144
     message_bytes: int = 900_000
     in_flight_bytes: int = 33_554_432
-    linger_s: float = 0.002
+    linger_s: float = 0.005
     delivery_s: float = 60.0
     connect_s: float = 30.0
     close_s: float = 10.0

@@ -5,6 +5,7 @@ import errno
 import socket
 import time
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,7 @@ from mcisd.bus.base import Outgoing
 from mcisd.bus.memory import MemoryBus
 from mcisd.collectors import door as door_module
 from mcisd.collectors.receive import Limits, Receiver
+from mcisd.collectors.reception import Authenticate
 from mcisd.collectors.tls import LinkCertificates
 from mcisd.model import wire
 from mcisd.model.errors import BusError
@@ -43,13 +45,15 @@ class MoodyBus(MemoryBus):
 class Place:
     """A receiver with the bus behind it."""
 
-    def __init__(self, bus: MoodyBus, certificates: LinkCertificates, limits: Limits) -> None:
+    def __init__(
+        self, bus: MoodyBus, certificates: LinkCertificates, limits: Limits, authenticate: Authenticate
+    ) -> None:
         self.bus = bus
         self.ca = certificates.ca_pem()
         self.told: list[tuple[str, str, Mapping[str, object]]] = []
         self.receiver = Receiver(
             bus=bus,
-            authenticate=_let_in,
+            authenticate=authenticate,
             clock=SystemClock(),
             on_link=lambda kind, vm, data: self.told.append((kind, vm, data)),
             ssl_context=certificates.server_context(),
@@ -72,10 +76,16 @@ async def _let_in(vm: str, _: str) -> Identity | str:
 
 @pytest.fixture
 async def place(tmp_path: Path) -> AsyncIterator[Place]:
-    certificates = LinkCertificates(tmp_path / "tls", SystemClock())
-    certificates.ensure()
     limits = Limits(silent_s=0.3, stall_s=0.6, tell_s=0.2, tick_s=0.02, hello_s=5.0)
-    place = Place(MoodyBus(), certificates, limits)
+    async with opened(tmp_path, limits, _let_in) as place:
+        yield place
+
+
+@asynccontextmanager
+async def opened(folder: Path, limits: Limits, authenticate: Authenticate) -> AsyncIterator[Place]:
+    certificates = LinkCertificates(folder / "tls", SystemClock())
+    certificates.ensure()
+    place = Place(MoodyBus(), certificates, limits, authenticate)
     place.port = await place.receiver.start("127.0.0.1", 0)
     yield place
     await place.receiver.stop()
@@ -149,6 +159,36 @@ async def test_all_frames_of_one_read_are_published_in_one_go(place: Place) -> N
     assert sum(calls) == 202
     assert len(calls) < 20
     await agent.close()
+
+
+async def test_an_agent_that_has_said_hello_is_not_late_however_slow_we_are(tmp_path: Path) -> None:
+    asked = 0
+
+    async def slowly(vm: str, token: str) -> Identity | str:
+        nonlocal asked
+        asked += 1
+        await asyncio.sleep(1.0)
+        return await _let_in(vm, token)
+
+    async with opened(tmp_path, Limits(hello_s=0.3, tick_s=0.02, authenticate_s=5.0), slowly) as place:
+        agents = await asyncio.gather(*(place.connect(f"vm-{i}") for i in range(5)))
+        assert (asked, place.receiver.stats.links, place.receiver.stats.late_hello) == (5, 5, 0)
+        for agent in agents:
+            await agent.close()
+
+
+async def test_an_agent_that_nobody_can_vouch_for_in_time_is_cut(tmp_path: Path) -> None:
+    async def never(vm: str, token: str) -> Identity | str:
+        await asyncio.Event().wait()
+        return "unknown"
+
+    async with opened(tmp_path, Limits(hello_s=0.1, tick_s=0.02, authenticate_s=0.3), never) as place:
+        connection = await Connection.open(place.port, place.ca)
+        async with asyncio.timeout(5):
+            with pytest.raises(ConnectionError):
+                await connection.hello("vm-1")
+        assert (place.receiver.links(), place.receiver.stats.late_hello) == (0, 0)
+        await connection.close()
 
 
 async def test_a_crowd_is_served_though_some_dawdle(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -16,6 +16,9 @@ ROLES = ("collector", "writer", "alarms", "controller", "api")
 OUTAGE_S = 60.0
 CALM_S = 8.0
 ORDERLY_S = 20.0
+STANDSTILL_S = 30.0
+SLEEP_S = 25.0  # more than the group waits for a member, and than the other takes to write the window whole
+WINDOW_S, MID_WINDOW_S = 10.0, 6.0
 
 
 async def kills(lab: Lab, count: int) -> None:
@@ -26,7 +29,7 @@ async def kills(lab: Lab, count: int) -> None:
     for number, role in enumerate(roles):
         if number % 5 == 0:
             await lab.command("lower" if number // 5 % 2 else "raise")
-        await asyncio.sleep(lab.random.uniform(1.0, 4.0))
+        await asyncio.sleep(lab.random.uniform(0.5, 3.0))
         names = [name for name, of in lab.daemon.roles.items() if role in of.split(",")]
         victim = lab.random.choice(names)
         pause = lab.random.uniform(0.0, 5.0)
@@ -66,16 +69,34 @@ async def outages(lab: Lab, seconds: float = OUTAGE_S) -> None:
     await asyncio.sleep(CALM_S)
 
 
-async def slow_consumer(lab: Lab) -> None:
-    """One of two writers stands still for longer than its partitions are kept for it, then goes on; then both do."""
+async def standstill(lab: Lab, names: list[str]) -> None:
+    """These processes stand still for longer than their work is kept for them, then go on where they stopped."""
     await lab.command("raise")
-    for names in (["writer-1"], ["writer-1", "writer-2"]):
-        lab.say(f"{' and '.join(names)} stand still for 30 s")
-        for name in names:
-            lab.daemon.processes[name].send(signal.SIGSTOP)
-        await asyncio.sleep(30.0)
-        for name in names:
-            lab.daemon.processes[name].send(signal.SIGCONT)
+    await asyncio.sleep(CALM_S)
+    lab.say(f"{' and '.join(names)} stand still for {STANDSTILL_S:g} s")
+    for name in names:
+        lab.daemon.processes[name].send(signal.SIGSTOP)
+    await asyncio.sleep(STANDSTILL_S)
+    for name in names:
+        lab.daemon.processes[name].send(signal.SIGCONT)
+    lab.say("they go on")
+    await asyncio.sleep(CALM_S)
+    await lab.command("lower")
+    await asyncio.sleep(CALM_S)
+
+
+async def sleepers(lab: Lab, rounds: int = 3) -> None:
+    """One of two writers after the other is stopped in the middle of a window and wakes when its partitions have long
+    been another's: what it has in hand then is a part of what is stored."""
+    await lab.command("raise")
+    for number in range(rounds):
+        name = f"writer-{number % 2 + 1}"
+        await asyncio.sleep((MID_WINDOW_S - time.time()) % WINDOW_S)
+        lab.say(f"{name} stands still for {SLEEP_S:g} s, from the middle of a window on")
+        lab.daemon.processes[name].send(signal.SIGSTOP)
+        await asyncio.sleep(SLEEP_S)
+        lab.daemon.processes[name].send(signal.SIGCONT)
+        lab.say("it wakes")
         await asyncio.sleep(CALM_S)
     await lab.command("lower")
     await asyncio.sleep(CALM_S)

@@ -53,8 +53,15 @@ async def full_spool() -> Outcome:
 
 
 async def slow_consumer() -> Outcome:
-    """Writers that stand still."""
-    return await told("writers stand still for 30 s", Size(processes=TWO_WRITERS), stories.slow_consumer)
+    """Nobody writes for a while."""
+    size, names = Size(processes=TWO_WRITERS), ["writer-1", "writer-2"]
+    return await told("all writers stand still", size, lambda lab: stories.standstill(lab, names))
+
+
+async def sleeper() -> Outcome:
+    """One of two writers sleeps; the other takes over; the first wakes and does not know it yet."""
+    size = Size(processes=TWO_WRITERS)
+    return await told("3 x one of two writers stands still", size, stories.sleepers)
 
 
 async def broken_network() -> Outcome:

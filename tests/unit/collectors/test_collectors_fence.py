@@ -81,7 +81,7 @@ async def test_each_attempt_asks_again(path: Shared, doubt: Doubt) -> None:
     assert path.store.counts == {}
     doubt.there = False
     await path.clock.advance(1)
-    assert path.store.counts == {("vm", 0): 5}
+    assert path.store.counts["vm", 0] == 5
 
 
 async def test_a_write_under_way_is_cut_off_when_doubt_comes(

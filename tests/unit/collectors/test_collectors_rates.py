@@ -1,5 +1,8 @@
 """Rates: never negative, never a spike."""
 
+import math
+from itertools import pairwise
+
 import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -82,6 +85,38 @@ def test_no_spike_at_resets_and_clock_jumps(ticks: list[tuple[int, int, bool]]) 
         clock += 2_000 + jump
         rate = np.frombuffer(rates.extend(SCHEMA, clock, packed(float(counter), 0.0, 0.0)))[3]
         assert np.isnan(rate) or 0 <= rate <= 1_000 / 1.0
+
+
+def plain(previous: float, current: float, elapsed_ms: int, interval_ms: int) -> float:
+    """A rate in plain words, to hold the quick ways against."""
+    if not max(1, interval_ms // 2) <= elapsed_ms <= max(MOST_MS, 2 * interval_ms):
+        return math.nan
+    rate = (current - previous) * (1000.0 / elapsed_ms)
+    return rate if 0 <= rate < math.inf else math.nan
+
+
+COUNT = st.one_of(ANY, st.sampled_from([0.0, -0.0, 1.0, 1e308, -1e308]), st.floats(0, 1e12))
+TICK = st.tuples(st.integers(-3_000, 200_000), st.tuples(COUNT, COUNT, COUNT))
+
+
+@settings(deadline=None)
+@given(st.lists(TICK, min_size=1, max_size=12), st.sampled_from([0, 2_000, 60_000]), st.integers(0, 12))
+def test_many_at_once_come_out_as_one_by_one_and_as_in_plain_words(
+    ticks: list[tuple[int, tuple[float, float, float]]], interval_ms: int, first: int
+) -> None:
+    times = [1_000_000 + sum(step for step, _ in ticks[:i]) for i in range(1, len(ticks) + 1)]
+    frames = [packed(*values) for _, values in ticks]
+    single, several = Rates(interval_ms), Rates(interval_ms)
+    with quiet():
+        one_by_one = [single.extend(SCHEMA, at, frame) for at, frame in zip(times, frames, strict=True)]
+        at_once = several.extend_all(SCHEMA, times[:first], frames[:first])
+        at_once += several.extend_all(SCHEMA, times[first:], frames[first:])
+    assert at_once == one_by_one
+    rates = [np.frombuffer(frame)[3:].tolist() for frame in one_by_one]
+    expected = [[math.nan, math.nan]]
+    for (before, (_, last)), (after, (_, now)) in pairwise(zip(times, ticks, strict=True)):
+        expected.append([plain(last[i], now[i], after - before, interval_ms) for i in (0, 2)])
+    assert repr(rates) == repr(expected)
 
 
 def test_frames_too_far_apart_give_no_rate() -> None:
