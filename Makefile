@@ -9,10 +9,10 @@ export PYTHON
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test engines test-engines lint format bench docs lock clean
+.PHONY: help demo test faults engines test-engines lint format bench docs lock clean
 
 help: ## show this list
-	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 16
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 22
 
 .venv/.base-done: constraints/base.txt $(PINNED)
 	@tools/setup.sh base
@@ -41,6 +41,9 @@ lint: .venv/.dev-done ## form, style, types and who may import whom
 format: .venv/.dev-done ## bring the code into form
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
+
+faults: .venv/.dev-done ## stories of faults on the real engines, every sample and alarm counted (ARGS="--kills 100")
+	@PYTHONPATH=. exec $(BIN)/python -m benchmarks.faults $(ARGS)
 
 bench: .venv/.dev-done ## every figure of the README; wants an idle machine and about three hours, one of them to record this host
 	@set -e; for script in benchmarks/*.py; do echo "== $$script"; PYTHONPATH=. $(BIN)/python $$script $(ARGS); done

@@ -51,8 +51,6 @@ async def measured(place: World, load: Load, seconds: float) -> dict[str, float]
     live = await load.tell("live", seconds)
     cpu, wall = spell.cpu, spell.wall
     frames = await place.total("collector", "mcisd_agent_frames_total") - taken
-    if frames < 0.99 * live["frames"]:
-        raise SystemExit(f"the collector took {frames:.0f} of {live['frames']:.0f} frames: it is overloaded")
     return {
         "CPU of a sample, ns": 1e9 * cpu / (frames * WIDTH),
         "CPU of a frame, us": 1e6 * cpu / frames,
@@ -60,6 +58,7 @@ async def measured(place: World, load: Load, seconds: float) -> dict[str, float]
         "share of a core, %": 100 * cpu / wall,
         "share of a core with idle links, %": 100 * idle,
         "agents a core carries": INTERVAL_S * frames / cpu,
+        "frames taken in time, % (less: overloaded)": 100 * frames / live["frames"],
         "memory of an idle agent, KiB": memory,
         "storm: last one welcome, s": storm["seconds"],
         "storm: CPU of the daemon, ms/agent": 1e3 * storm_cpu / count,

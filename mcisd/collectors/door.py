@@ -77,6 +77,11 @@ class Door:
                 self._tasks.spawn(self._shake(connection))
 
     async def _shake(self, connection: socket.socket) -> None:
+        if _hung_up(connection):
+            self._stats.hung_up += 1
+            self._turns.release()
+            connection.close()
+            return
         loop = asyncio.get_running_loop()
         turn = loop.call_later(TURN_S, self._turns.release)
         reader = asyncio.StreamReader()
@@ -96,3 +101,13 @@ class Door:
                 turn.cancel()
                 self._turns.release()
         self._accepted(reader, asyncio.StreamWriter(transport, protocol, reader, loop))
+
+
+def _hung_up(connection: socket.socket) -> bool:
+    """The peer has gone while its connection waited in the system's queue, as in a storm: no handshake for it."""
+    try:
+        return not connection.recv(1, socket.MSG_PEEK)
+    except BlockingIOError:
+        return False
+    except OSError:
+        return True

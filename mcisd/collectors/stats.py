@@ -12,6 +12,7 @@ class ReceiveStats:
     moved: int = 0  # sent to another collector
     over_limit: int = 0  # closed at once, too many connections
     bad_handshakes: int = 0  # connections that never came to speak TLS with us
+    hung_up: int = 0  # connections whose peer had gone before its turn came
     late_hello: int = 0  # said no HELLO in time
     replaced: int = 0  # closed because the VM came again
     silent: int = 0  # closed because nothing was heard

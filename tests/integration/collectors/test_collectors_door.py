@@ -198,7 +198,8 @@ async def test_a_crowd_is_served_though_some_dawdle(place: Place, monkeypatch: p
     assert place.receiver.stats.links == 150
     for _, writer in dawdlers:
         writer.close()
-    await until(lambda: place.receiver.stats.bad_handshakes == len(dawdlers))
+    stats = place.receiver.stats
+    await until(lambda: stats.bad_handshakes + stats.hung_up == len(dawdlers))
     for agent in agents:
         agent.cut()
     await until(lambda: not place.receiver.links())
@@ -224,3 +225,17 @@ async def test_a_process_without_descriptors_accepts_again_when_it_has_some(
     assert place.receiver.stats.links == 2
     assert "Too many open files" in caplog.text
     agent.cut()
+
+
+async def test_who_hung_up_while_waiting_costs_no_handshake(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(door_module, "TURN_S", 0.2)
+    dawdlers = [await asyncio.open_connection("127.0.0.1", place.port) for _ in range(door_module.AT_ONCE)]
+    gone = [await asyncio.open_connection("127.0.0.1", place.port) for _ in range(20)]
+    for _, writer in gone:
+        writer.close()
+    agent = await place.connect("vm-0")
+    assert place.receiver.stats.hung_up == len(gone)
+    for _, writer in dawdlers:
+        writer.close()
+    agent.cut()
+    await until(lambda: not place.receiver.links())
