@@ -21,6 +21,8 @@ CALL_WITHIN = 20.0
 MAX_DELAY = 60.0
 UPGRADE_EVERY = 30.0
 """Seconds between two looks for agents of another version."""
+UPGRADE_PAUSE = 300.0
+"""Seconds until an upgrade that failed is tried again."""
 
 Install = Callable[[Vm, str], Awaitable[str]]
 """Install the agent with this token on this VM; returns the version installed. Raises HostError."""
@@ -109,10 +111,23 @@ class AgentKeeper:
             version = await self._install(vm, token)
             await self._set(vm.uid, "", "", agent_version=version, agent_error="")
         except McisdError as error:
-            await self._failed(vm, error)
+            await (self._not_upgraded(vm, error) if vm.agent is AgentState.UP else self._failed(vm, error))
         finally:
             self._busy.discard(vm.uid)
             self.wake()
+
+    async def _not_upgraded(self, vm: Vm, error: McisdError) -> None:
+        """The old agent goes on, with the token it has; tried again in a while."""
+        log.info("agent of %s/%s/%s stays as it is: %s", vm.ns, vm.mcis_name, vm.name, error.message)
+        async with self._store.transaction() as tx:
+            now = await tx.get(Vm, vm.uid)
+            if now is not None and now.agent is AgentState.INSTALLING:
+                state = AgentState.UP if now.agent_node else AgentState.SILENT
+                later = self._clock.now() + UPGRADE_PAUSE
+                kept = replace(now, agent=state, agent_token_hash=vm.agent_token_hash, agent_next_try_at=later)
+                kept = await tx.update(replace(kept, agent_error=error.message))
+                text = f"{vm.name}: its agent could not be upgraded and goes on as it is: {error.message}"
+                await tx.emit(self._events.vm("agent.failed", kept, text))
 
     async def _failed(self, vm: Vm, error: McisdError) -> None:
         attempts = vm.agent_attempts + 1

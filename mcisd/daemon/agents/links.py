@@ -99,6 +99,8 @@ class LinkLedger:
                 return self._up(vm)
             case "down" if vm.agent is AgentState.UP and vm.agent_node == self._me:
                 return self._down(vm)
+            case "down" if vm.agent_node == self._me:
+                return replace(vm, agent_node=""), []  # it is being installed anew
             case "clock-skew":
                 return vm, [self._event("agent.clock-skew", vm, _skew(item.data), **item.data)]
             case "refused":

@@ -13,7 +13,7 @@ from mcisd.model.errors import HostCommandError, HostUnreachableError
 from mcisd.model.records import Vm
 from mcisd.model.samples import Schema
 
-MEASURE, STOP, DISCONNECT, FORGET = "measure", "stop-agent", "disconnect", "forget"
+MEASURE, FORGET = "measure", "forget"
 F64 = NDArray[np.float64]
 
 
@@ -22,8 +22,6 @@ class Links(Protocol):
 
     def linked(self, vm: str) -> bool: ...
     async def measure(self, vm: str, timeout: float = 5.0) -> tuple[Schema, int, F64]: ...
-    async def stop_agent(self, vm: str, timeout: float = 5.0) -> None: ...
-    async def disconnect(self, vm: str, code: str = "revoked") -> None: ...
 
 
 class RemoteAgents:
@@ -45,17 +43,8 @@ class RemoteAgents:
                 return Schema.from_json(schema), time_ms, np.array(numbers, dtype=np.float64)
         raise HostCommandError(f"the collector of {vm.name} answered nonsense")
 
-    async def stop(self, vm: Vm, timeout: float = 5.0) -> None:
-        """Have the agent end for good. HostError if it cannot be told."""
-        self._check(vm)
-        await self._control.ask(STOP, {"vm": vm.uid, "node": vm.agent_node, "timeout": timeout}, timeout + 1.0)
-
-    async def disconnect(self, vms: Sequence[str], code: str = "revoked") -> None:
-        """The tokens of these VMs are not good any more: links that stand end with REFUSED."""
-        await self._control.tell(DISCONNECT, {"vms": list(vms), "code": code})
-
     async def forget(self, vms: Sequence[str]) -> None:
-        """These VMs are gone for good."""
+        """These VMs are gone for good: their links are cut now, and their tokens are not good any more."""
         await self._control.tell(FORGET, {"vms": list(vms)})
 
     def _check(self, vm: Vm) -> None:
@@ -74,8 +63,6 @@ class AgentDesk:
 
     def serve_on(self, control: Control) -> None:
         control.serve(MEASURE, self._measure)
-        control.serve(STOP, self._stop)
-        control.serve(DISCONNECT, self._disconnect)
 
     async def _measure(self, body: Body) -> Body | None:
         vm, timeout = self._mine(body)
@@ -84,18 +71,6 @@ class AgentDesk:
         schema, time_ms, values = await self._links.measure(vm, timeout)
         numbers = [None if math.isnan(value) else value for value in values.tolist()]
         return {"schema": schema.to_json(), "time_ms": time_ms, "values": numbers}
-
-    async def _stop(self, body: Body) -> Body | None:
-        vm, timeout = self._mine(body)
-        if not vm:
-            return None
-        await self._links.stop_agent(vm, timeout)
-        return {}
-
-    async def _disconnect(self, body: Body) -> Body | None:
-        for vm in named(body):
-            await self._links.disconnect(vm, str(body.get("code", "revoked")))
-        return None
 
     def _mine(self, body: Body) -> tuple[str, float]:
         """The VM meant and the time there is, if this process is the one asked."""

@@ -70,6 +70,21 @@ async def test_the_token_of_a_terminated_vm_is_revoked(local: Local) -> None:
     await local.api.delete(brief.path)
 
 
+@pytest.mark.timeout(120)
+async def test_an_agent_of_an_older_version_is_upgraded_in_place(local: Local) -> None:
+    start = await local.api.context.store.last_sequence()
+    before = await local.row("web-1")
+    await change(local.api, before.uid, lambda vm: replace(vm, agent_version="0.0.1"))
+
+    async def upgraded() -> bool:
+        now = await local.row("web-1")
+        return now.agent is AgentState.UP and now.agent_version == before.agent_version
+
+    await eventually(upgraded, "the new agent up", 60.0)
+    await local.event("agent.upgrading", "web-1", start)
+    assert (await local.row("web-1")).agent_token_hash != before.agent_token_hash
+
+
 async def test_a_clock_ten_minutes_slow_is_corrected_and_told(api: Api, conn: str) -> None:
     path = await api_world.infra(api, conn)
     uid = (await api.get(f"{path}/vms/vm-1"))["id"]
