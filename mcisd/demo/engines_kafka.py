@@ -62,7 +62,7 @@ class KafkaEngine:
             raise EngineError(lack)
         further = dict(listeners or {})
         engine = cls(folder, free_ports(brokers * (2 + len(further))), further)
-        cluster = base64.urlsafe_b64encode(secrets.token_bytes(16)).decode().rstrip("=")
+        cluster = _cluster_id()
         try:
             async with asyncio.TaskGroup() as group:
                 for number in range(brokers):
@@ -173,3 +173,10 @@ class KafkaEngine:
             "broker.session.timeout.ms": "6000",  # so long a killed broker must wait before it may come back
             "broker.heartbeat.interval.ms": "1000",
         }
+
+
+def _cluster_id() -> str:
+    """Sixteen random bytes as Kafka writes them; never with a dash in front, which its tool takes for an option."""
+    while (made := base64.urlsafe_b64encode(secrets.token_bytes(16)).decode().rstrip("=")).startswith("-"):
+        continue
+    return made

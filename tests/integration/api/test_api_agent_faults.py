@@ -73,7 +73,12 @@ async def test_the_token_of_a_terminated_vm_is_revoked(local: Local) -> None:
 @pytest.mark.timeout(120)
 async def test_an_agent_of_an_older_version_is_upgraded_in_place(local: Local) -> None:
     start = await local.api.context.store.last_sequence()
-    before = await local.row("web-1")
+
+    async def installed() -> Vm | None:  # an agent may call before its installation is noted
+        found = await local.row("web-1")
+        return found if found.agent_version else None
+
+    before = await eventually(installed, "the version of the agent")
     await change(local.api, before.uid, lambda vm: replace(vm, agent_version="0.0.1"))
 
     async def upgraded() -> bool:
