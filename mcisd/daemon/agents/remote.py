@@ -20,7 +20,6 @@ F64 = NDArray[np.float64]
 class Links(Protocol):
     """The agents linked to this process (collectors/receive.py)."""
 
-    def linked(self, vm: str) -> bool: ...
     async def measure(self, vm: str, timeout: float = 5.0) -> tuple[Schema, int, F64]: ...
 
 
