@@ -58,9 +58,6 @@ class Leases:
         """Look at once: there may be new names, or somebody came or went."""
         self._signal.set()
 
-    def holds(self, name: str) -> bool:
-        return name in self._held
-
     @property
     def held(self) -> list[str]:
         """Names of the work that is ours now."""
@@ -84,8 +81,10 @@ class Leases:
                 await self._end_all("the others may have taken it over")
                 return
             wanted = {name: work for work in self._families for name in await work.names()}
-            for name in self._held.keys() - wanted.keys():
+            over = list(self._held.keys() - wanted.keys())
+            for name in over:
                 await self._end(name)
+            await self._free(over)
             await self._let_go(wanted)
             await self._take(wanted)
 
