@@ -7,6 +7,7 @@ second only.
 
 import asyncio
 import logging
+import select
 import socket
 import ssl
 from collections.abc import Callable
@@ -21,6 +22,8 @@ AT_ONCE = 64
 TURN_S = 1.0
 BACKLOG = 4096
 PAUSE_S = 0.2
+GONE: int = getattr(select, "POLLRDHUP", 0)
+"""POLLHUP and POLLERR are always told; only Linux can tell that the peer will send no more."""
 
 Accepted = Callable[[asyncio.StreamReader, asyncio.StreamWriter], None]
 
@@ -104,10 +107,10 @@ class Door:
 
 
 def _hung_up(connection: socket.socket) -> bool:
-    """The peer has gone while its connection waited in the system's queue, as in a storm: no handshake for it."""
-    try:
-        return not connection.recv(1, socket.MSG_PEEK)
-    except BlockingIOError:
-        return False
-    except OSError:
-        return True
+    """The peer has gone while its connection waited in the system's queue, as in a storm: no handshake for it.
+
+    Its first message may lie there still, so reading would not tell.
+    """
+    look = select.poll()
+    look.register(connection, GONE)
+    return bool(look.poll(0))
