@@ -5,15 +5,26 @@ A driver is a class with a no-argument constructor, found through the entry poin
 protocols below as its cloud has. What it lacks is found with ``isinstance`` and answered with a clear error, never
 with a test of the provider's name.
 
+A driver's module must load without its cloud's library, which is imported when a connection is opened: a daemon loads
+every driver at start, and most users have few clouds.
+
 Rules that hold for every method, tested by tests/conformance/driver_suite.py:
 
 * It raises only errors of ``mcisd.model.errors`` (CloudError and below). Retries are not its business: calls.py does
   timeout, retry, call history and error counting around every method.
 * Creation is idempotent by ``token``: a second call with the same token returns the object of the first, also when
   the first call's answer was lost, and also while lists do not show it yet.
+* What a cloud makes in several calls is one creation here: interrupted halfway, the next call with the same token
+  goes on where the first one stopped, and ``delete_*`` or ``terminate_vm`` takes all parts away.
 * Deletion of what does not exist succeeds.
 * Lists return only what carries our tag ``mcisd-installation`` with this installation's id, all pages, in one call.
 * A cancelled call may or may not have taken effect; calling again with the same token settles it.
+* Each request on the wire is told to ``wire.sent``, and the library's own retries are off.
+* Which error for what: a key that is wrong, expired or lacks a permission, and a clock that is off: CloudAuthError with
+  a remedy that says which; an unknown region, zone, image or spec, or a certificate that cannot be trusted:
+  CloudInvalidError (an unknown object that is referred to may be CloudNotFoundError, too); CloudQuotaError and
+  CloudCapacityError for the account's and the cloud's limits; CloudThrottledError with the pause asked for; a server's
+  fault, a broken connection, a name that does not resolve: CloudTransientError; no answer: CloudTimeoutError.
 """
 
 from typing import ClassVar, Protocol, runtime_checkable
@@ -26,6 +37,8 @@ from mcisd.model.cloud import (
     KeyPairRequest,
     NetworkInfo,
     NetworkRequest,
+    OwnedInfo,
+    QuotaInfo,
     SecurityGroupInfo,
     SecurityGroupRequest,
     SpecInfo,
@@ -52,6 +65,8 @@ class CloudDriver(Protocol):
     version: ClassVar[str]
     credential_fields: ClassVar[dict[str, bool]]
     """Names of the credential's key-values → whether the value is required."""
+    connection: ClassVar[type]
+    """The class of its connections: what the cloud can do is read from it without opening one."""
 
     async def connect(self, spec: ConnectionSpec, installation: str) -> CloudConnection:
         """Open a connection; ``installation`` is the id that marks what is ours. May not touch other regions."""
@@ -64,10 +79,14 @@ class RegionHandler(Protocol):
 
 @runtime_checkable
 class ImageHandler(Protocol):
-    async def list_images(self) -> list[ImageInfo]: ...
+    async def list_images(self) -> list[ImageInfo]:
+        """The newest image of each alias and architecture that the cloud has, and the account's own images."""
 
     async def get_image(self, image_id: str) -> ImageInfo:
-        """CloudNotFoundError if there is none of this id."""
+        """By the cloud's id, or by alias: "ubuntu-24.04" (newest, x86_64) or "ubuntu-24.04:arm64".
+
+        CloudNotFoundError if there is none.
+        """
 
 
 @runtime_checkable
@@ -111,10 +130,17 @@ class KeyPairHandler(Protocol):
 @runtime_checkable
 class VmHandler(Protocol):
     async def start_vm(self, request: VmRequest) -> VmInfo:
-        """Ask for a VM; returns as soon as the cloud has accepted it (state ``pending`` is usual), never waits."""
+        """Ask for a VM; returns once the cloud has accepted it (state ``pending`` is usual), never waits for boot.
+
+        At first boot it gets the user, the key and the host key of the request (drivers/firstboot.py). Its disk,
+        network card and public address end with it.
+        """
 
     async def suspend_vm(self, vm_id: str) -> None:
-        """Ask for a stop that keeps the disk; returns when accepted. No-op on a stopped VM."""
+        """Ask for a stop that keeps the disk and ends the charge for the machine; returns when accepted.
+
+        No-op on a stopped VM.
+        """
 
     async def resume_vm(self, vm_id: str) -> None:
         """Ask for a start; no-op on a running VM."""
@@ -135,6 +161,39 @@ class VmHandler(Protocol):
 
 
 @runtime_checkable
+class HibernateHandler(Protocol):
+    async def hibernate_vm(self, vm_id: str) -> None:
+        """As ``suspend_vm``, but memory is kept: after ``resume_vm`` the programs go on. State ``stopped``."""
+
+
+@runtime_checkable
+class ConsoleHandler(Protocol):
+    async def console_output(self, vm_id: str) -> str:
+        """The newest text of the serial console, at most 64 KiB; "" before there is any.
+
+        CloudNotFoundError if there is no such VM.
+        """
+
+
+@runtime_checkable
+class QuotaHandler(Protocol):
+    async def list_quotas(self) -> list[QuotaInfo]:
+        """What the account may have in this region, at least "vms" or "vcpus"."""
+
+
+@runtime_checkable
+class InventoryHandler(Protocol):
+    async def list_owned(self) -> list[OwnedInfo]:
+        """Everything of this installation in this region, leftovers of interrupted creations too.
+
+        One paged call where the cloud can search by tag, else one per kind.
+        """
+
+    async def remove_owned(self, item: OwnedInfo) -> None:
+        """Remove one of them; succeeds if it is gone, CloudConflictError while something needs it."""
+
+
+@runtime_checkable
 class CrashHandler(Protocol):
     """Clouds for tests and demonstrations only: break a VM as if the cloud had lost it."""
 
@@ -149,6 +208,10 @@ HANDLERS: dict[str, type] = {
     "Security": SecurityGroupHandler,
     "KeyPair": KeyPairHandler,
     "VM": VmHandler,
+    "Hibernate": HibernateHandler,
+    "Console": ConsoleHandler,
+    "Quota": QuotaHandler,
+    "Inventory": InventoryHandler,
     "Crash": CrashHandler,
 }
 """Capability name (SYSTEM §4) → protocol."""

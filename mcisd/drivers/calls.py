@@ -15,6 +15,7 @@ from typing import TypeVar
 from mcisd.aio.clock import Clock
 from mcisd.aio.retry import Backoff, retry
 from mcisd.drivers.ratelimit import AdaptiveBucket, Pace
+from mcisd.drivers.wire import heard
 from mcisd.model.errors import CloudError, CloudThrottledError, CloudTimeoutError, CloudTransientError
 
 log = logging.getLogger(__name__)
@@ -28,7 +29,7 @@ class CallRecord:
     """One attempt of one call: a row of the call history.
 
     ``time`` is seconds since the epoch at its start, ``attempt`` counts from 1, ``error_code`` is None on success
-    and ``cancelled`` when the caller gave up.
+    and ``cancelled`` when the caller gave up. ``requests`` went over the wire for it.
     """
 
     time: float
@@ -41,6 +42,7 @@ class CallRecord:
     attempt: int
     error_code: str | None = None
     error_message: str | None = None
+    requests: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +72,14 @@ class _Call:
     resource: str
     api: str
     secrets: tuple[str, ...]
+
+
+class _Once(Exception):  # noqa: N818 - carries an error past the retries
+    """The error of a call that may not be made twice, where the cloud may have heard it."""
+
+    def __init__(self, error: CloudError) -> None:
+        super().__init__(error.message)
+        self.error = error
 
 
 class CallGate:
@@ -109,12 +119,15 @@ class CallGate:
         deadline: float,
         account: str = "",
         secrets: Iterable[str] = (),
+        again: bool = True,
+        paced: bool = True,
     ) -> T:
-        """The result of ``fn``, tried again on retriable errors.
+        """The result of ``fn``, tried again on retriable errors; without ``again`` only if it was refused for now.
 
         ``timeout`` bounds one attempt, ``deadline`` all of them with the waits between (seconds). Connections that
         share a limit at the cloud name the same ``account``; without one each connection has a lane of its own.
-        ``secrets`` (of 6 characters and more) are masked in messages. Raises only CloudError and below; the last one
+        ``secrets`` (of 6 characters and more) are masked in messages. What is not ``paced`` sends nothing and waits for
+        no turn. Raises only CloudError and below; the last one
         when the deadline is over.
         """
         call = _Call(
@@ -127,15 +140,24 @@ class CallGate:
         async def attempt() -> T:
             nonlocal attempts
             attempts += 1
-            await self._enter(call, lane, end)
+            if paced:
+                await self._enter(call, lane, end)
             try:
                 left = end - self._clock.monotonic()
                 return await self._attempt(call, lane, attempts, fn, min(timeout, left))
+            except (CloudTransientError, CloudTimeoutError) as error:
+                if again:
+                    raise
+                raise _Once(error) from error
             finally:
-                lane.slots.release()
+                if paced:
+                    lane.slots.release()
 
         backoff = self._settings.backoff
-        return await retry(attempt, clock=self._clock, deadline=deadline, backoff=backoff, rng=self._rng)
+        try:
+            return await retry(attempt, clock=self._clock, deadline=deadline, backoff=backoff, rng=self._rng)
+        except _Once as once:
+            raise once.error from once.error.__cause__
 
     def _lane(self, provider: str, account: str, region: str) -> _Lane:
         key = (provider, account, region)
@@ -178,8 +200,10 @@ class CallGate:
         started, begun = self._clock.now(), self._clock.monotonic()
         error: CloudError | None = None
         cancelled = True
+        sent: list[str] = []
         try:
-            result = await within(self._clock, timeout, fn)
+            with heard(sent.append):
+                result = await within(self._clock, timeout, fn)
             cancelled = False
             return result
         except Exception as caught:
@@ -192,11 +216,13 @@ class CallGate:
             raise error from caught
         finally:
             elapsed = (self._clock.monotonic() - begun) * 1000.0
+            if len(sent) > 1:  # the first was paid for on the way in; the next call waits for the others
+                lane.bucket.charge(self._clock.monotonic(), len(sent) - 1)
             code = "cancelled" if cancelled else error.code if error else None
             self._keep(
                 CallRecord(
                     started, call.connection, call.provider, call.region, call.resource, call.api, elapsed, number,
-                    code, error.message if error else None,
+                    code, error.message if error else None, len(sent),
                 )
             )  # fmt: skip
 
@@ -242,3 +268,5 @@ def _mask(error: CloudError, secrets: tuple[str, ...]) -> None:
         if secret in error.message:
             error.message = error.message.replace(secret, "***")
             error.args = (error.message,)
+        if error.remedy is not None:
+            error.remedy = error.remedy.replace(secret, "***")

@@ -19,10 +19,16 @@ P = TypeVar("P")
 
 @dataclass(frozen=True, slots=True)
 class Limit:
-    """Seconds: ``timeout`` for one attempt, ``deadline`` for all attempts with the waits between."""
+    """Seconds: ``timeout`` for one attempt, ``deadline`` for all attempts with the waits between.
+
+    Without ``again`` there is no second attempt where the cloud may have heard the first. What is not ``paced`` sends
+    nothing to the cloud.
+    """
 
     timeout: float
     deadline: float
+    again: bool = True
+    paced: bool = True
 
 
 READ = Limit(15.0, 60.0)
@@ -31,7 +37,7 @@ CREATE = Limit(60.0, 300.0)
 LIMITS: dict[str, Limit] = {
     "connect": Limit(15.0, 45.0),
     "check": Limit(15.0, 45.0),
-    "close": Limit(10.0, 10.0),
+    "close": Limit(10.0, 10.0, paced=False),
     "list_regions": READ,
     "list_images": Limit(60.0, 180.0),  # public catalogues are large
     "get_image": READ,
@@ -49,11 +55,16 @@ LIMITS: dict[str, Limit] = {
     "start_vm": CREATE,
     "suspend_vm": CHANGE,
     "resume_vm": CHANGE,
-    "reboot_vm": Limit(30.0, 30.0),  # not idempotent: no second try once an answer is overdue
+    "reboot_vm": Limit(30.0, 60.0, again=False),  # a second one would hit a VM that has just come up
     "terminate_vm": CHANGE,
     "list_vm_status": Limit(30.0, 60.0),
     "list_vms": Limit(30.0, 60.0),
     "get_vm": READ,
+    "hibernate_vm": CHANGE,
+    "console_output": READ,
+    "list_quotas": READ,
+    "list_owned": Limit(60.0, 180.0),
+    "remove_owned": CHANGE,
     "crash_vm": CHANGE,
 }
 """Method → limit; a test holds it against base.py."""
@@ -141,7 +152,8 @@ async def _through(
     limit = limits[api]
     return await calls.call(
         lane.connection, lane.provider, lane.region, resource, api, work,
-        timeout=limit.timeout, deadline=limit.deadline, account=lane.account, secrets=lane.secrets,
+        timeout=limit.timeout, deadline=limit.deadline, account=lane.account, secrets=lane.secrets, again=limit.again,
+        paced=limit.paced,
     )  # fmt: skip
 
 

@@ -62,6 +62,11 @@ class AdaptiveBucket:
         self._due = max(self._due, now) + 1.0 / self.rate(now)
         return wait
 
+    def charge(self, now: float, calls: int) -> None:
+        """Take tokens for what went out already; the debt is never longer than ``longest_pause``."""
+        due = max(self._due, now)
+        self._due = max(due, min(due + calls / self.rate(now), now + self._slack + self._pace.longest_pause))
+
     def throttled(self, now: float, retry_after: float | None = None) -> None:
         """The cloud refused a call: half the rate, no burst, and a pause if it asked for one."""
         if now - self._halved_at >= self._pace.calm:

@@ -149,6 +149,8 @@ def _fault(found: object) -> str | None:
     fields = getattr(found, "credential_fields", None)
     if not isinstance(fields, dict) or not all(isinstance(k, str) and isinstance(v, bool) for k, v in fields.items()):
         return "its attribute credential_fields is not a dict of name to required or not"
+    if not inspect.isclass(getattr(found, "connection", None)):
+        return "its attribute connection is not the class of its connections"
     if not inspect.iscoroutinefunction(getattr(found, "connect", None)):
         return "it has no coroutine method connect"
     return None

@@ -51,18 +51,19 @@ class ConnectionSpec:
 
 @dataclass(frozen=True, slots=True)
 class ImageInfo:
-    """A VM image of the cloud."""
+    """A VM image of the cloud; ``alias`` is its name on every cloud (drivers/images.py), "" if it has none."""
 
     id: str
     name: str
     os: str
     architecture: str = "x86_64"
     guest_user: str = "root"
+    alias: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class SpecInfo:
-    """A VM size of the cloud; price in USD per hour at ``price_date`` (ISO date), None where unknown."""
+    """A VM size of the cloud; price in USD per hour at ``price_date`` (ISO date), network speed; None where unknown."""
 
     id: str
     name: str
@@ -73,6 +74,7 @@ class SpecInfo:
     gpus: int = 0
     price: float | None = None
     price_date: str | None = None
+    network_gbps: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,7 +146,11 @@ class KeyPairInfo:
 
 @dataclass(frozen=True, slots=True)
 class VmRequest:
-    """All that a VM is made of. ``host_key`` is the SSH host key (OpenSSH private PEM) that first boot installs."""
+    """All that a VM is made of.
+
+    First boot (drivers/firstboot.py) makes ``guest_user``, lets in ``public_key`` (the OpenSSH line of the key pair)
+    and installs ``host_key``, the SSH host key (OpenSSH private PEM).
+    """
 
     token: str
     name: str
@@ -156,6 +162,7 @@ class VmRequest:
     key_pair_id: str
     guest_user: str
     host_key: str = field(repr=False)
+    public_key: str = ""
     zone: str | None = None
     tags: dict[str, str] = field(default_factory=dict)
 
@@ -190,3 +197,32 @@ class VmStatus:
     token: str
     state: CloudVmState
     reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class QuotaInfo:
+    """How much of one thing the account may have in the region.
+
+    ``name`` is one of "vms", "vcpus", "memory_mib", "gpus", "networks", "security_groups", "key_pairs",
+    "public_addresses", or the cloud's own word where it has finer ones; ``limit`` None means no limit.
+    """
+
+    name: str
+    limit: int | None
+    used: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class OwnedInfo:
+    """One object at the cloud that carries our mark, whatever it is: what costs money, and what must go at the end.
+
+    ``kind`` is one of "vm", "disk", "nic", "public-ip", "network", "subnet", "gateway", "route-table",
+    "security-group", "key", or the cloud's own word. ``token`` is that of the creation it came from, "" if the cloud
+    cannot tell. A terminated VM that is merely still shown is none.
+    """
+
+    kind: str
+    id: str
+    name: str = ""
+    token: str = ""
+    tags: dict[str, str] = field(default_factory=dict)

@@ -3,14 +3,18 @@
 import asyncio
 import uuid
 from collections.abc import Awaitable, Callable
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field, replace
+from enum import StrEnum
 from typing import TypeVar
 
 import asyncssh
 
+from mcisd.drivers import marks
 from mcisd.drivers.base import (
     CloudConnection,
     CloudDriver,
+    InventoryHandler,
     KeyPairHandler,
     NetworkHandler,
     SecurityGroupHandler,
@@ -31,9 +35,10 @@ from mcisd.model.cloud import (
     VmRequest,
 )
 from mcisd.model.errors import CloudError, CloudNotFoundError
+from tests.matrix import Lacking
 
 T = TypeVar("T")
-TAG = "mcisd-installation"
+TAG = marks.INSTALLATION
 SSH = FirewallRule("inbound", "tcp", 22, 22, "0.0.0.0/0")
 ENDED = (CloudVmState.TERMINATING, CloudVmState.TERMINATED)
 
@@ -47,6 +52,21 @@ def make_key() -> asyncssh.SSHKey:
     return asyncssh.generate_private_key("ssh-ed25519")
 
 
+class Trouble(StrEnum):
+    """What can befall the calls to a cloud; DriverBench.trouble brings it about."""
+
+    EXPIRED_KEY = "expired key"
+    NO_PERMISSION = "missing permission"
+    CLOCK_SKEW = "clock skew"
+    QUOTA = "quota reached"
+    NO_CAPACITY = "no capacity"
+    THROTTLED = "throttling"
+    LOST_ANSWER = "lost answers"
+    LATE_LISTS = "lists that lag"
+    STALE_LISTS = "lists that show the dead"
+    BROKEN_SERVER = "server faults"
+
+
 @dataclass
 class Furniture:
     """What a VM stands in."""
@@ -54,6 +74,7 @@ class Furniture:
     network: NetworkInfo
     group: SecurityGroupInfo
     key: KeyPairInfo
+    public_key: str = ""
 
 
 @dataclass
@@ -74,6 +95,7 @@ class DriverBench:
     lag: int = 0
     installation: str = field(default_factory=lambda: fresh("inst"))
     opened: list[CloudConnection] = field(default_factory=list)
+    owners: dict[str, None] = field(default_factory=dict)
 
     async def settle(self) -> None:
         """Let the cloud's time pass a little: real time here, a clock's time in a subclass."""
@@ -84,9 +106,11 @@ class DriverBench:
         return await self.driver.connect(spec, installation)
 
     async def open(self, installation: str = "") -> CloudConnection:
-        """A working connection that the suite closes."""
-        connection = await self.connect(self.spec, installation or self.installation)
+        """A working connection, the suite's own or a stranger's; ``clean`` closes it and deletes what it made."""
+        owner = installation or self.installation
+        connection = await self.connect(self.spec, owner)
         self.opened.append(connection)
+        self.owners[owner] = None
         return connection
 
     async def eventually(self, look: Callable[[], Awaitable[T]], good: Callable[[T], bool], what: str) -> T:
@@ -130,8 +154,9 @@ class DriverBench:
         return await handler(connection, KeyPairHandler).create_key_pair(request)
 
     async def furnish(self, connection: CloudConnection) -> Furniture:
-        network = await self.network(connection)
-        return Furniture(network, await self.group(connection, network.id), await self.key(connection))
+        network, line = await self.network(connection), make_key().export_public_key().decode().strip()
+        group = await self.group(connection, network.id)
+        return Furniture(network, group, await self.key(connection, public_key=line), line)
 
     def vm_request(self, furniture: Furniture, token: str = "") -> VmRequest:
         return VmRequest(
@@ -145,6 +170,7 @@ class DriverBench:
             key_pair_id=furniture.key.id,
             guest_user="suite",
             host_key=make_key().export_private_key().decode(),
+            public_key=furniture.public_key,
             tags={"purpose": "suite"},
         )
 
@@ -157,19 +183,42 @@ class DriverBench:
         """A VM in furniture of its own, running."""
         return await self.reach(connection, (await self.start(connection)).id, CloudVmState.RUNNING)
 
+    def trouble(self, kind: Trouble, times: int = 1) -> AbstractAsyncContextManager[None]:
+        """While inside, this befalls the cloud's answers to our calls.
+
+        THROTTLED, BROKEN_SERVER and LOST_ANSWER (the effect takes place, the answer never comes) strike the next
+        ``times`` requests that create or change something and then stop. Meanwhile LATE_LISTS hides what was made and
+        STALE_LISTS shows what was removed, in lists and searches; a look by id stays exact. The others refuse every
+        call that could meet them. A subclass overrides it; what cannot befall this cloud is ``Lacking``.
+        """
+        raise Lacking(kind.value)
+
+    async def remove_by_hand(self, vm_id: str) -> None:
+        """Remove a VM behind the driver's back, as somebody does in the cloud's own console."""
+        raise Lacking("a console of its own")
+
+    async def first_boot(self, vm_id: str) -> str:
+        """The first-boot data (user data, start script) that the cloud holds for a VM, decoded."""
+        raise Lacking("first-boot data")
+
+    def unreachable(self, how: str) -> ConnectionSpec:
+        """The connection to an address whose certificate cannot be trusted ("tls") or whose name is unknown ("dns")."""
+        raise Lacking("an endpoint")
+
     def misfit(self) -> ConnectionSpec:
         """The connection with a credential the cloud refuses."""
         return replace(self.spec, credential={**self.spec.credential, **self.bad_credential})
 
     async def clean(self) -> None:
-        """Delete all this installation has, as on a cloud that costs money, and close every connection."""
+        """Delete all that was made, as on a cloud that costs money, and close every connection."""
         for _ in range(self.lag):
             await self.settle()
         try:
-            await self._sweep(await self.open())
+            for owner in list(self.owners) or [self.installation]:
+                await self._sweep(await self.open(owner))
         finally:
-            for connection in self.opened:
-                await connection.close()
+            while self.opened:
+                await self.opened.pop().close()
 
     async def _sweep(self, connection: CloudConnection) -> None:
         if isinstance(connection, VmHandler):
@@ -187,6 +236,8 @@ class DriverBench:
         if isinstance(connection, KeyPairHandler):
             for key in await connection.list_key_pairs():
                 await connection.delete_key_pair(key.id)
+        if isinstance(connection, InventoryHandler):
+            await self.eventually(connection.list_owned, lambda found: not found, "nothing left with our mark")
 
     async def _delete(self, delete: Callable[[str], Awaitable[None]], item_id: str) -> None:
         """Delete once nothing ending uses it any more."""

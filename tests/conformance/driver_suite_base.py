@@ -4,21 +4,25 @@ import asyncio
 import inspect
 from dataclasses import replace
 from datetime import date
+from typing import ClassVar
 
 import pytest
 
-from mcisd.drivers.base import HANDLERS, ImageHandler, RegionHandler, SpecHandler, capabilities
+from mcisd.drivers.base import HANDLERS, ImageHandler, QuotaHandler, RegionHandler, SpecHandler, capabilities
+from mcisd.drivers.images import ALIASES
 from mcisd.model.cloud import ConnectionSpec
 from mcisd.model.errors import CloudAuthError, CloudInvalidError, CloudNotFoundError
 from tests.conformance.driver_bench import DriverBench
+from tests.matrix import Lacking
 
 NOWHERE = "no-such-thing-0"
 
 
 def need(connection: object, protocol: type) -> None:
-    """Skip, with the reason shown, what this cloud does not claim to have."""
+    """End the test where the driver says that its cloud lacks this; the matrix names it."""
     if not isinstance(connection, protocol):
-        pytest.skip(f"this driver has no {protocol.__name__}")
+        name = next(name for name, known in HANDLERS.items() if known is protocol)
+        raise Lacking(name)
 
 
 async def attempt(bench: DriverBench, spec: ConnectionSpec) -> None:
@@ -29,7 +33,15 @@ async def attempt(bench: DriverBench, spec: ConnectionSpec) -> None:
 
 
 class Rules:
-    """The fixture that a test class for a driver brings."""
+    """The fixture that a test class for a driver brings.
+
+    ``column`` names it in the matrix, ``behind`` says what stood behind it; ``lacks`` names what its cloud does not
+    have (a capability, or a trouble that cannot befall it) → why. What is missing and not named there is a failure.
+    """
+
+    column: ClassVar[str] = ""
+    behind: ClassVar[str] = ""
+    lacks: ClassVar[dict[str, str]] = {}
 
     @pytest.fixture
     def bench(self) -> DriverBench:
@@ -47,9 +59,17 @@ class BaseRules(Rules):
 
     async def test_handlers_are_coroutines(self, bench: DriverBench) -> None:
         connection = await bench.open()
+        assert capabilities(connection) == capabilities(bench.driver.connection), "told without connecting"
         for name, has in capabilities(connection).items():
             for api in (m for m in vars(HANDLERS[name]) if has and not m.startswith("_")):
                 assert inspect.iscoroutinefunction(getattr(connection, api)), api
+
+    async def test_what_it_lacks_is_named(self, bench: DriverBench) -> None:
+        has = capabilities(bench.driver.connection)
+        assert {name for name, there in has.items() if not there} <= self.lacks.keys(), "say in `lacks` why"
+        for name, why in self.lacks.items():
+            assert why
+            assert not has.get(name), f"{name} is there"
 
     async def test_check_passes_and_close_twice(self, bench: DriverBench) -> None:
         connection = await bench.connect(bench.spec, bench.installation)
@@ -96,6 +116,30 @@ class BaseRules(Rules):
         assert all(image.name and image.guest_user for image in images.values())
         with pytest.raises(CloudNotFoundError):
             await connection.get_image(NOWHERE)
+
+    async def test_images_by_alias(self, bench: DriverBench) -> None:
+        connection = await bench.open()
+        need(connection, ImageHandler)
+        assert isinstance(connection, ImageHandler)
+        named = [image for image in await connection.list_images() if image.alias]
+        assert len({(image.alias, image.architecture) for image in named}) == len(named)
+        assert named, "no image has an alias"
+        for image in named:
+            assert image.alias in ALIASES
+            assert await connection.get_image(f"{image.alias}:{image.architecture}") == image
+            if image.architecture == "x86_64":
+                assert await connection.get_image(image.alias) == image
+        with pytest.raises(CloudInvalidError):
+            await connection.get_image(f"{ALIASES[0]}:abacus")
+
+    async def test_quotas(self, bench: DriverBench) -> None:
+        connection = await bench.open()
+        need(connection, QuotaHandler)
+        assert isinstance(connection, QuotaHandler)
+        quotas = {quota.name: quota for quota in await connection.list_quotas()}
+        assert quotas.keys() & {"vms", "vcpus"}
+        assert all(quota.limit is None or quota.limit >= 0 for quota in quotas.values())
+        assert all(quota.used is None or quota.used >= 0 for quota in quotas.values())
 
     async def test_specs(self, bench: DriverBench) -> None:
         connection = await bench.open()

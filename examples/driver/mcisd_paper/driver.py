@@ -1,10 +1,12 @@
 """The driver itself. In: calls of the interface in mcisd/drivers/base.py. Out: changes of the book."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import ClassVar, TypeVar, cast
 
+from mcisd.drivers.images import by_alias, parse_alias
+from mcisd.drivers.marks import INSTALLATION, ours
 from mcisd.model.cloud import (
     CloudRegion,
     CloudVmState,
@@ -14,6 +16,7 @@ from mcisd.model.cloud import (
     KeyPairRequest,
     NetworkInfo,
     NetworkRequest,
+    OwnedInfo,
     SecurityGroupInfo,
     SecurityGroupRequest,
     SpecInfo,
@@ -23,25 +26,11 @@ from mcisd.model.cloud import (
 )
 from mcisd.model.errors import CloudAuthError, CloudConflictError, CloudInvalidError, CloudNotFoundError
 from mcisd_paper.book import Page, page
-from mcisd_paper.translate import IMAGES, REGIONS, SPECS, fingerprint, marked
+from mcisd_paper.translate import IMAGES, REGIONS, SPECS, fingerprint
 
 State = CloudVmState
+Request = NetworkRequest | SecurityGroupRequest | KeyPairRequest | VmRequest
 T = TypeVar("T", NetworkInfo, SecurityGroupInfo, KeyPairInfo, VmInfo)
-
-
-class PaperDriver:
-    """What mcisd finds by the entry point: three facts and one method."""
-
-    provider: ClassVar[str] = "paper"
-    version: ClassVar[str] = "1.0"
-    credential_fields: ClassVar[dict[str, bool]] = {"account": True, "password": True}
-
-    async def connect(self, spec: ConnectionSpec, installation: str) -> "PaperConnection":
-        if spec.credential.get("password") != "pencil":
-            raise CloudAuthError("the paper cloud refuses this password", field="password")
-        if spec.region not in [region.name for region in REGIONS]:
-            raise CloudInvalidError(f"there is no region {spec.region!r}", field="region", remedy="use a listed one")
-        return PaperConnection(page(spec.credential["account"], spec.region), spec.region, installation)
 
 
 class PaperConnection:
@@ -65,7 +54,8 @@ class PaperConnection:
         return IMAGES
 
     async def get_image(self, image_id: str) -> ImageInfo:
-        return _one([image for image in IMAGES if image.id == image_id], "image")
+        alias = parse_alias(image_id)
+        return by_alias(IMAGES, *alias) if alias else _one([i for i in IMAGES if i.id == image_id], "image")
 
     async def list_specs(self) -> list[SpecInfo]:
         return SPECS
@@ -77,7 +67,7 @@ class PaperConnection:
         def make() -> NetworkInfo:
             net = self._page.next_id("net")
             subnets = tuple(f"{net}-{i}" for i in range(max(1, len(request.subnets))))
-            return NetworkInfo(net, request.name, request.cidr, subnets, marked(request.tags, self._ours))
+            return NetworkInfo(net, request.name, request.cidr, subnets, self._marks(request))
 
         return self._create(request.token, self._page.networks, make)
 
@@ -91,8 +81,8 @@ class PaperConnection:
     async def create_security_group(self, request: SecurityGroupRequest) -> SecurityGroupInfo:
         def make() -> SecurityGroupInfo:
             _known(request.network_id in self._page.networks, "network_id")
-            tags = marked(request.tags, self._ours)
-            return SecurityGroupInfo(self._page.next_id("sg"), request.name, request.network_id, request.rules, tags)
+            group = self._page.next_id("sg")
+            return SecurityGroupInfo(group, request.name, request.network_id, request.rules, self._marks(request))
 
         return self._create(request.token, self._page.groups, make)
 
@@ -105,8 +95,8 @@ class PaperConnection:
 
     async def create_key_pair(self, request: KeyPairRequest) -> KeyPairInfo:
         def make() -> KeyPairInfo:
-            tags, digest = marked(request.tags, self._ours), fingerprint(request.public_key)
-            return KeyPairInfo(self._page.next_id("key"), request.name, digest, tags)
+            digest = fingerprint(request.public_key)
+            return KeyPairInfo(self._page.next_id("key"), request.name, digest, self._marks(request))
 
         return self._create(request.token, self._page.keys, make)
 
@@ -144,6 +134,24 @@ class PaperConnection:
     async def get_vm(self, vm_id: str) -> VmInfo:
         return _one([vm for vm in [self._page.vm(vm_id)] if vm is not None], "VM")
 
+    async def list_owned(self) -> list[OwnedInfo]:
+        here = self._page
+        shelves: dict[str, Mapping[str, NetworkInfo | SecurityGroupInfo | KeyPairInfo | VmInfo]] = {
+            "vm": here.vms, "network": here.networks, "security-group": here.groups, "key": here.keys,
+        }  # fmt: skip
+        tokens = {made.id: token for token, made in here.tokens.items()}
+        return [
+            OwnedInfo(kind, item.id, item.name, tokens[item.id], item.tags)
+            for kind, shelf in shelves.items()
+            for item in shelf.values()
+            if ours(item.tags, self._ours)
+        ]
+
+    async def remove_owned(self, item: OwnedInfo) -> None:
+        _known(item.kind in ("vm", "network", "security-group", "key"), "kind")
+        remove = {"vm": self.terminate_vm, "network": self.delete_network, "key": self.delete_key_pair}
+        await remove.get(item.kind, self.delete_security_group)(item.id)
+
     async def crash_vm(self, vm_id: str) -> None:
         """For tests and demonstrations only; a real driver leaves this capability out."""
         vm = await self.get_vm(vm_id)
@@ -152,6 +160,7 @@ class PaperConnection:
     def _new_vm(self, request: VmRequest) -> VmInfo:
         network = self._page.networks.get(request.network_id)
         _known(request.image_id in [image.id for image in IMAGES], "image_id")
+        _known(not request.zone, "zone")  # paper has none
         _known(request.spec_id in [spec.id for spec in SPECS], "spec_id")
         _known(network is not None and request.subnet_id in network.subnet_ids, "network_id or subnet_id")
         _known(self._page.groups.keys() >= set(request.security_group_ids), "security_group_ids")
@@ -161,7 +170,7 @@ class PaperConnection:
         return VmInfo(
             vm_id, request.name, request.token, State.PENDING, self._region,
             guest_user=request.guest_user, image_id=request.image_id, spec_id=request.spec_id,
-            network_id=request.network_id, started_at=time.time(), tags=marked(request.tags, self._ours),
+            network_id=request.network_id, started_at=time.time(), tags=self._marks(request),
         )  # fmt: skip
 
     def _move(self, vm_id: str, action: str, allowed: dict[CloudVmState, CloudVmState]) -> None:
@@ -179,8 +188,28 @@ class PaperConnection:
         self._page.tokens[token] = shelf[made.id] = made
         return made
 
+    def _marks(self, request: Request) -> dict[str, str]:
+        """The caller's tags and the mark by which lists know what is ours."""
+        return {**request.tags, INSTALLATION: self._ours}
+
     def _listed(self, shelf: dict[str, T]) -> list[T]:
-        return [item for item in shelf.values() if item.tags == marked(item.tags, self._ours)]
+        return [item for item in shelf.values() if ours(item.tags, self._ours)]
+
+
+class PaperDriver:
+    """What mcisd finds by the entry point: three facts and one method."""
+
+    provider: ClassVar[str] = "paper"
+    version: ClassVar[str] = "1.0"
+    credential_fields: ClassVar[dict[str, bool]] = {"account": True, "password": True}
+    connection: ClassVar[type] = PaperConnection
+
+    async def connect(self, spec: ConnectionSpec, installation: str) -> PaperConnection:
+        if spec.credential.get("password") != "pencil":
+            raise CloudAuthError("the paper cloud refuses this password", field="password")
+        if spec.region not in [region.name for region in REGIONS]:
+            raise CloudInvalidError(f"there is no region {spec.region!r}", field="region", remedy="use a listed one")
+        return PaperConnection(page(spec.credential["account"], spec.region), spec.region, installation)
 
 
 Found = TypeVar("Found")

@@ -7,21 +7,15 @@ import hashlib
 from mcisd.model.cloud import CloudRegion, ImageInfo, Location, SpecInfo
 from mcisd.model.errors import CloudInvalidError
 
-TAG = "mcisd-installation"
 REGIONS = [
     CloudRegion("paper-north", Location(59.33, 18.07, "Stockholm")),
     CloudRegion("paper-south", Location(-33.87, 151.21, "Sydney")),
 ]
-IMAGES = [ImageInfo("linux", "Any Linux, drawn with a pencil", "linux", guest_user="writer")]
+IMAGES = [ImageInfo("linux", "Any Linux, drawn with a pencil", "linux", guest_user="writer", alias="debian-12")]
 SPECS = [
     SpecInfo("a5", "A5 sheet", 1, 1024, price=0.01, price_date="2026-01-01"),
     SpecInfo("a4", "A4 sheet", 2, 4096, price=0.04, price_date="2026-01-01"),
 ]
-
-
-def marked(tags: dict[str, str], installation: str) -> dict[str, str]:
-    """The caller's tags and the mark by which lists know what is ours."""
-    return {**tags, TAG: installation}
 
 
 def fingerprint(public_key: str) -> str:

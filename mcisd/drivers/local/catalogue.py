@@ -41,8 +41,15 @@ PLACES: dict[str, Place] = {
 IMAGES: dict[str, ImageInfo] = {
     image.id: image
     for image in (
-        ImageInfo("ubuntu-24.04", "stands for Ubuntu 24.04; really this machine's own userland", "ubuntu 24.04"),
-        ImageInfo("debian-12", "stands for Debian 12; really this machine's own userland", "debian 12"),
+        ImageInfo(
+            "ubuntu-24.04",
+            "stands for Ubuntu 24.04; really this machine's own userland",
+            "ubuntu 24.04",
+            alias="ubuntu-24.04",
+        ),
+        ImageInfo(
+            "debian-12", "stands for Debian 12; really this machine's own userland", "debian 12", alias="debian-12"
+        ),
     )
 }
 

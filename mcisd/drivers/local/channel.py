@@ -14,6 +14,7 @@ import aiohttp
 
 from mcisd.drivers.local.errors import from_document
 from mcisd.drivers.local.settings import SOCKET_NAME, START_TIMEOUT
+from mcisd.drivers.wire import sent
 from mcisd.model.errors import CloudTimeoutError, CloudTransientError, CloudUnsupportedError
 
 _LAST_RESORT = aiohttp.ClientTimeout(total=60.0)
@@ -52,6 +53,7 @@ class CloudChannel:
         await self._session.close()
 
     async def _post(self, operation: str, arguments: dict[str, Any]) -> Any:
+        sent(operation)
         url = f"http://localhost/v1/{self._region}/{operation}"
         async with self._session.post(url, data=json.dumps(arguments)) as answer:
             document = json.loads(await answer.read())

@@ -2,6 +2,7 @@
 
 from typing import ClassVar
 
+from mcisd.drivers.images import by_alias, parse_alias
 from mcisd.drivers.local import catalogue, translate
 from mcisd.drivers.local.channel import CloudChannel, ensure_running
 from mcisd.drivers.local.settings import home_of
@@ -13,6 +14,8 @@ from mcisd.model.cloud import (
     KeyPairRequest,
     NetworkInfo,
     NetworkRequest,
+    OwnedInfo,
+    QuotaInfo,
     SecurityGroupInfo,
     SecurityGroupRequest,
     SpecInfo,
@@ -20,32 +23,15 @@ from mcisd.model.cloud import (
     VmRequest,
     VmStatus,
 )
-from mcisd.model.errors import CloudAuthError
+from mcisd.model.errors import CloudAuthError, CloudInvalidError
 
-
-class LocalDriver:
-    """Opens connections to the local cloud, starting it where it does not run."""
-
-    provider: ClassVar[str] = "local"
-    version: ClassVar[str] = "1"
-    credential_fields: ClassVar[dict[str, bool]] = {"account": True, "secret": True, "home": False}
-
-    async def connect(self, spec: ConnectionSpec, installation: str) -> "LocalConnection":
-        """A connection; CloudInvalidError for an unknown region or zone, CloudAuthError without account and secret."""
-        zone = catalogue.zone(spec.region, spec.zone)
-        for name in ("account", "secret"):
-            value = spec.credential.get(name, "")
-            if not value or not value.isprintable() or not value.isascii():
-                raise CloudAuthError(f"{name} is missing or not printable", field=name, remedy=f"give {name}")
-        home = home_of(spec)
-        options = ("--delay-scale", spec.region_info["delay_scale"]) if "delay_scale" in spec.region_info else ()
-        await ensure_running(home, options)
-        account, secret = spec.credential["account"], spec.credential["secret"]
-        return LocalConnection(CloudChannel(home, spec.region, account, secret, options), zone, installation)
+_REMOVERS = {
+    "vm": "terminate_vm", "network": "delete_network", "security-group": "delete_group", "key": "delete_key",
+}  # fmt: skip
 
 
 class LocalConnection:
-    """One account in one region of the local cloud; implements every handler."""
+    """One account in one region of the local cloud."""
 
     def __init__(self, channel: CloudChannel, zone: str, installation: str) -> None:
         self._channel = channel
@@ -66,7 +52,8 @@ class LocalConnection:
         return list(catalogue.IMAGES.values())
 
     async def get_image(self, image_id: str) -> ImageInfo:
-        return catalogue.image(image_id)
+        alias = parse_alias(image_id)
+        return by_alias(list(catalogue.IMAGES.values()), *alias) if alias else catalogue.image(image_id)
 
     async def list_specs(self) -> list[SpecInfo]:
         return list(catalogue.SPECS.values())
@@ -124,6 +111,20 @@ class LocalConnection:
     async def crash_vm(self, vm_id: str) -> None:
         await self._channel.call("crash_vm", {"id": vm_id})
 
+    async def console_output(self, vm_id: str) -> str:
+        return str(await self._channel.call("console", {"id": vm_id}))
+
+    async def list_quotas(self) -> list[QuotaInfo]:
+        return [QuotaInfo(**row) for row in await self._channel.call("list_quotas", {"tags": {}})]
+
+    async def list_owned(self) -> list[OwnedInfo]:
+        return [OwnedInfo(**row) for row in await self._channel.call("list_owned", self._ours)]
+
+    async def remove_owned(self, item: OwnedInfo) -> None:
+        if item.kind not in _REMOVERS:
+            raise CloudInvalidError(f"kind {item.kind[:40]!r} is unknown", field="kind", remedy="use one of the list")
+        await self._channel.call(_REMOVERS[item.kind], {"id": item.id})
+
     async def list_vm_status(self) -> list[VmStatus]:
         return [translate.vm_status(row) for row in await self._channel.call("list_vms", self._ours)]
 
@@ -132,3 +133,25 @@ class LocalConnection:
 
     async def get_vm(self, vm_id: str) -> VmInfo:
         return translate.vm_info(await self._channel.call("get_vm", {"id": vm_id}))
+
+
+class LocalDriver:
+    """Opens connections to the local cloud, starting it where it does not run."""
+
+    provider: ClassVar[str] = "local"
+    version: ClassVar[str] = "1"
+    credential_fields: ClassVar[dict[str, bool]] = {"account": True, "secret": True, "home": False}
+    connection: ClassVar[type] = LocalConnection
+
+    async def connect(self, spec: ConnectionSpec, installation: str) -> LocalConnection:
+        """A connection; CloudInvalidError for an unknown region or zone, CloudAuthError without account and secret."""
+        zone = catalogue.zone(spec.region, spec.zone)
+        for name in ("account", "secret"):
+            value = spec.credential.get(name, "")
+            if not value or not value.isprintable() or not value.isascii():
+                raise CloudAuthError(f"{name} is missing or not printable", field=name, remedy=f"give {name}")
+        home = home_of(spec)
+        options = ("--delay-scale", spec.region_info["delay_scale"]) if "delay_scale" in spec.region_info else ()
+        await ensure_running(home, options)
+        account, secret = spec.credential["account"], spec.credential["secret"]
+        return LocalConnection(CloudChannel(home, spec.region, account, secret, options), zone, installation)

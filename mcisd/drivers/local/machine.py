@@ -23,6 +23,7 @@ from mcisd.model.errors import CloudCapacityError, CloudTransientError
 _STRAY_ROUNDS = 100
 BOOT_FILE = ".rc.local"
 """Run from the VM's home at every boot; it stands for the init system of a real host."""
+CONSOLE = 64 * 1024
 
 
 class Machine:
@@ -95,6 +96,15 @@ class Machine:
             session.close()
         finally:
             close_all([null, log])
+
+    def console(self) -> str:
+        """The newest CONSOLE bytes of what the boot file has written."""
+        try:
+            with (self._where / "boot.log").open("rb") as log:
+                log.seek(max(0, log.seek(0, os.SEEK_END) - CONSOLE))
+                return log.read().decode(errors="replace")
+        except FileNotFoundError:
+            return ""
 
     async def watch(self) -> Session:
         """A session that ends with the init."""

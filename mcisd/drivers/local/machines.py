@@ -98,6 +98,14 @@ class Machines:
                 return item.face
         return self._need(account, region, vm_id).face
 
+    def console(self, account: str, region: str, vm_id: str) -> str:
+        """What the VM's boot file has written so far, the newest part of it."""
+        return self._machines[self._need(account, region, vm_id).id].console()
+
+    def quotas(self, account: str, region: str) -> list[Document]:
+        used = len(self._disk.within(VM, account, region))
+        return [{"name": "vms", "limit": self._settings.vm_quota, "used": used}]
+
     # -- life of the cloud ------------------------------------------------------------------------------------------
 
     async def recover(self) -> None:

@@ -14,6 +14,7 @@ from mcisd.model.errors import CloudConflictError, CloudInvalidError, CloudNotFo
 
 NETWORK, GROUP, KEY, VM = "network", "group", "key", "vm"
 _PREFIX = {NETWORK: "net", GROUP: "sg", KEY: "key", VM: "i"}
+_INVENTORY = {VM: "vm", NETWORK: "network", GROUP: "security-group", KEY: "key"}
 _USES: dict[str, tuple[tuple[str, str], ...]] = {
     NETWORK: ((GROUP, "network_id"), (VM, "network_id")),
     GROUP: ((VM, "security_group_ids"),),
@@ -45,6 +46,15 @@ class Resources:
         """All of one kind that carry all of ``tags``."""
         items = self._disk.within(kind, account, region)
         return [item.face for item in items if tags.items() <= item.face["tags"].items()]
+
+    def owned(self, account: str, region: str, tags: dict[str, str]) -> list[Document]:
+        """Everything that carries all of ``tags``, VMs included, as rows of an inventory."""
+        return [
+            {"kind": word, "id": item.id, "name": item.face["name"], "token": item.token, "tags": item.face["tags"]}
+            for kind, word in _INVENTORY.items()
+            for item in self._disk.within(kind, account, region)
+            if tags.items() <= item.face["tags"].items()
+        ]
 
     def delete(self, kind: str, account: str, region: str, item_id: str) -> None:
         """Remove it; CloudConflictError while something refers to it."""

@@ -45,6 +45,9 @@ class CloudService:
             "resume_vm": lambda a, r, d: machines.resume(a, r, d["id"]),
             "reboot_vm": lambda a, r, d: machines.reboot(a, r, d["id"]),
             "terminate_vm": lambda a, r, d: machines.terminate(a, r, d["id"]),
+            "console": lambda a, r, d: machines.console(a, r, d["id"]),
+            "list_quotas": lambda a, r, _d: machines.quotas(a, r),
+            "list_owned": lambda a, r, d: resources.owned(a, r, d["tags"]),
             "crash_vm": lambda a, r, d: machines.crash(a, r, d["id"]),
         }
         for kind in (NETWORK, GROUP, KEY):

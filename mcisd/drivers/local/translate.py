@@ -3,6 +3,7 @@
 from dataclasses import asdict
 from typing import Any
 
+from mcisd.drivers import marks
 from mcisd.model.cloud import (
     CloudVmState,
     FirewallRule,
@@ -17,7 +18,7 @@ from mcisd.model.cloud import (
     VmStatus,
 )
 
-INSTALLATION_TAG = "mcisd-installation"
+INSTALLATION_TAG = marks.INSTALLATION
 Document = dict[str, Any]
 
 

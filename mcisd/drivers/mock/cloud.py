@@ -18,6 +18,7 @@ from mcisd.drivers.mock.script import Fault, Faults, Script
 from mcisd.drivers.mock.settings import MockSettings
 from mcisd.drivers.mock.shelf import Shelf
 from mcisd.drivers.ratelimit import AdaptiveBucket, Pace
+from mcisd.drivers.wire import sent
 from mcisd.model.cloud import CloudVmState, KeyPairInfo, NetworkInfo, SecurityGroupInfo
 from mcisd.model.errors import CloudTimeoutError, McisdError
 
@@ -101,6 +102,7 @@ class MockCloud:
     async def call(self, api: str, region: Region, effect: Callable[[float], T]) -> T:
         """One call: latency, faults and rate limit around ``effect``, which gets the time and happens at once."""
         self.calls[api] += 1
+        sent(api)
         number = self.calls[api]
         # Chance depends on the API and the number alone, so that calls of another API in between change nothing.
         rng = self.chance(api, str(number))
@@ -146,6 +148,16 @@ class MockCloud:
             machine = region.vms.get(vm_id)
             if machine is not None and machine.alive(now) and machine.look(now) is not CloudVmState.FAILED:
                 machine.fail(reason)
+                return True
+        return False
+
+    def remove_by_hand(self, vm_id: str) -> bool:
+        """Take a VM away as its owner does in a cloud's own console; False if there is none of this id."""
+        for region in self.regions.values():
+            machine = region.vms.get(vm_id)
+            if machine is not None:
+                region.occupied -= machine.vanish(self.clock.monotonic())
+                region.vms.remove(vm_id)
                 return True
         return False
 

@@ -6,26 +6,12 @@ In: calls of the control core. Out: what MockCloud does with them, in the common
 from typing import ClassVar
 
 from mcisd.drivers.mock import errors
+from mcisd.drivers.mock.account import MockAccount
 from mcisd.drivers.mock.cloud import MockCloud, Region, cloud_named
-from mcisd.drivers.mock.resources import MockResources
-from mcisd.drivers.mock.vms import MockVms
 from mcisd.model.cloud import ConnectionSpec
 
 
-class MockDriver:
-    """Clouds that exist in this process alone."""
-
-    provider: ClassVar[str] = "mock"
-    version: ClassVar[str] = "1"
-    credential_fields: ClassVar[dict[str, bool]] = {"cloud": False, "secret": True}
-
-    async def connect(self, spec: ConnectionSpec, installation: str) -> "MockConnection":
-        """Never fails: ``check`` tells what is wrong, as do all other calls."""
-        cloud = cloud_named(spec.credential.get("cloud", "mock"))
-        return MockConnection(cloud, spec, installation)
-
-
-class MockConnection(MockResources, MockVms):
+class MockConnection(MockAccount):
     """One credential in one region of one mock cloud: all handlers of base.py."""
 
     def __init__(self, cloud: MockCloud, spec: ConnectionSpec, installation: str) -> None:
@@ -51,3 +37,17 @@ class MockConnection(MockResources, MockVms):
         if region is None:
             raise errors.invalid("region", self._region_name)
         return region
+
+
+class MockDriver:
+    """Clouds that exist in this process alone."""
+
+    provider: ClassVar[str] = "mock"
+    version: ClassVar[str] = "1"
+    credential_fields: ClassVar[dict[str, bool]] = {"cloud": False, "secret": True}
+    connection: ClassVar[type] = MockConnection
+
+    async def connect(self, spec: ConnectionSpec, installation: str) -> MockConnection:
+        """Never fails: ``check`` tells what is wrong, as do all other calls."""
+        cloud = cloud_named(spec.credential.get("cloud", "mock"))
+        return MockConnection(cloud, spec, installation)

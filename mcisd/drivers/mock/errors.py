@@ -18,6 +18,20 @@ def wrong_secret() -> CloudAuthError:
     return CloudAuthError("the mock cloud refuses this credential", field="secret", remedy="register the right secret")
 
 
+def expired() -> CloudAuthError:
+    return CloudAuthError("the secret has expired", field="secret", remedy="register a new secret")
+
+
+def forbidden() -> CloudAuthError:
+    return CloudAuthError(
+        "this credential lacks a permission", remedy="allow it this call in the mock cloud's settings"
+    )
+
+
+def skewed() -> CloudAuthError:
+    return CloudAuthError("the request's time is too far off", remedy="set this machine's clock right")
+
+
 def unknown(kind: str, wanted: str) -> CloudNotFoundError:
     return CloudNotFoundError(f"the mock cloud has no {kind} {wanted[:80]!r} here")
 

@@ -37,6 +37,7 @@ class Machine:
     crash_at: float = math.inf
     reason: str = ""
     addressed: bool = False
+    ended_at: float = math.inf
     fails_boot: bool = field(default=False)
 
     def begin(self, now: float) -> None:
@@ -86,8 +87,15 @@ class Machine:
         """True if this call began the end."""
         if not self.alive(now):
             return False
+        self.ended_at = now
         self._change(CloudVmState.TERMINATING, now + self.settings.terminate.draw(self.rng))
         return True
+
+    def vanish(self, now: float) -> bool:
+        """Gone without a trace of its end; True if nobody had asked for that before."""
+        alive = self.alive(now)
+        self._change(CloudVmState.TERMINATED, -math.inf)
+        return alive
 
     def fail(self, reason: str) -> None:
         self.state, self.until, self.reason = CloudVmState.FAILED, math.inf, reason

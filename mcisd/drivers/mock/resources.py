@@ -6,6 +6,7 @@ In: requests of the common vocabulary. Out: objects on the region's shelves.
 from collections.abc import Callable
 from typing import TypeVar
 
+from mcisd.drivers.images import by_alias, parse_alias
 from mcisd.drivers.mock import errors, translate
 from mcisd.drivers.mock.cloud import Region
 from mcisd.drivers.mock.part import Part
@@ -36,6 +37,9 @@ class MockCatalogue(Part):
 
     async def get_image(self, image_id: str) -> ImageInfo:
         def find(now: float) -> ImageInfo:
+            alias = parse_alias(image_id)
+            if alias is not None:
+                return by_alias(list(self._cloud.settings.images), *alias)
             for image in self._cloud.settings.images:
                 if image.id == image_id:
                     return image

@@ -1,9 +1,11 @@
-"""What goes wrong in a mock cloud, and when: by chance (Faults) or by plan (Script).
+"""What goes wrong in a mock cloud, and when: by chance (Faults) or by plan (Script: one call, or all for a while).
 
 In: an API's name, the number of the call, a source of chance. Out: the fault of that call, or None.
 """
 
 import random
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from mcisd.drivers.mock import errors
@@ -62,11 +64,34 @@ class Faults:
         return rates.draw(rng)
 
 
+@dataclass(slots=True, eq=False)
+class Strike:
+    """The next ``left`` calls of these APIs (None: as long as it holds; of all APIs) meet ``fault``."""
+
+    fault: Fault
+    apis: Collection[str] | None
+    left: int | None
+
+    def hits(self, api: str) -> bool:
+        return self.left != 0 and (self.apis is None or api in self.apis)
+
+
 class Script:
-    """Planned faults: the n-th call of an API, counted from 1 at the cloud's birth (``MockCloud.calls``)."""
+    """Planned faults: strikes, and the n-th call of an API, counted from 1 at the cloud's birth (MockCloud.calls)."""
 
     def __init__(self) -> None:
         self._plan: dict[tuple[str, int], Fault] = {}
+        self._strikes: list[Strike] = []
+
+    @contextmanager
+    def strike(self, fault: Fault, apis: Collection[str] | None = None, times: int | None = None) -> Iterator[None]:
+        """While inside, calls meet ``fault``; see Strike."""
+        strike = Strike(fault, apis, times)
+        self._strikes.append(strike)
+        try:
+            yield
+        finally:
+            self._strikes.remove(strike)
 
     def set(self, api: str, number: int, fault: Fault) -> None:
         if number < 1:
@@ -74,4 +99,12 @@ class Script:
         self._plan[api, number] = fault
 
     def take(self, api: str, number: int) -> Fault | None:
-        return self._plan.pop((api, number), None)
+        planned = self._plan.pop((api, number), None)
+        if planned is not None:
+            return planned
+        strike = next((strike for strike in self._strikes if strike.hits(api)), None)
+        if strike is None:
+            return None
+        if strike.left is not None:
+            strike.left -= 1
+        return strike.fault

@@ -41,9 +41,9 @@ REGIONS = (
 )
 
 IMAGES = (
-    ImageInfo("mock-debian-12", "Debian 12 (mock)", "linux", guest_user="debian"),
-    ImageInfo("mock-ubuntu-24.04", "Ubuntu 24.04 (mock)", "linux", guest_user="ubuntu"),
-    ImageInfo("mock-debian-12-arm", "Debian 12 ARM (mock)", "linux", "arm64", "debian"),
+    ImageInfo("mock-debian-12", "Debian 12 (mock)", "linux", guest_user="debian", alias="debian-12"),
+    ImageInfo("mock-ubuntu-24.04", "Ubuntu 24.04 (mock)", "linux", guest_user="ubuntu", alias="ubuntu-24.04"),
+    ImageInfo("mock-debian-12-arm", "Debian 12 ARM (mock)", "linux", "arm64", "debian", "debian-12"),
 )
 
 
@@ -72,7 +72,8 @@ class MockSettings:
 
     ``latency`` is the time of a call, half of it before the effect and half after. ``boot`` … ``terminate`` are the
     times of state changes; a terminated VM is shown for ``shown_terminated`` more seconds. A new object is missing
-    from lists for up to ``list_lag`` and from get for up to ``get_lag``. A creation token is remembered for
+    from lists for up to ``list_lag`` and from get for up to ``get_lag``; one that was ended is listed as running for
+    ``list_stale``. A creation token is remembered for
     ``token_memory``. ``calls_per_second`` is the cloud's own rate limit per region (None: no limit). ``vms_per_region``
     is the quota, ``capacity_per_region`` what the cloud has at all. ``boot_failures`` is the share of VMs that fail at
     boot, ``crashes_per_hour`` the rate at which a running VM dies.
@@ -88,6 +89,7 @@ class MockSettings:
     shown_terminated: float = 60.0
     list_lag: float = 0.0
     get_lag: float = 0.0
+    list_stale: float = 0.0
     token_memory: float = math.inf
     calls_per_second: float | None = None
     call_burst: int = 20

@@ -53,7 +53,12 @@ class Shelf(Generic[T]):
 
     def listed(self, installation: str, now: float) -> list[T]:
         """What a list of this installation shows."""
-        return [e.item for e in self._entries.values() if e.installation == installation and now >= e.listed_at]
+        return [item for _, item in self.owned(installation, now)]
+
+    def owned(self, installation: str, now: float) -> list[tuple[str, T]]:
+        """The same, each with its creation token."""
+        entries = (e for e in self._entries.values() if e.installation == installation and now >= e.listed_at)
+        return [(entry.token, entry.item) for entry in entries]
 
     def forget(self, gone: Callable[[T], bool]) -> None:
         """Take off what is gone; its token stays known."""

@@ -5,22 +5,21 @@ import binascii
 import hashlib
 from dataclasses import replace
 
+from mcisd.drivers import marks
 from mcisd.drivers.mock.machine import Machine
 from mcisd.drivers.mock.settings import MockSettings
-from mcisd.model.cloud import SpecInfo, VmInfo, VmStatus
+from mcisd.model.cloud import CloudVmState, SpecInfo, VmInfo, VmStatus
 from mcisd.model.errors import CloudInvalidError
-
-TAG = "mcisd-installation"
 
 
 def tags(given: dict[str, str], installation: str) -> dict[str, str]:
     """The caller's tags and our mark."""
-    return {**given, TAG: installation}
+    return {**given, marks.INSTALLATION: installation}
 
 
-def vm_info(machine: Machine, now: float) -> VmInfo:
-    """All the cloud tells of a VM at ``now`` (monotonic seconds)."""
-    request, state = machine.request, machine.look(now)
+def vm_info(machine: Machine, now: float, stale: float = 0.0) -> VmInfo:
+    """All the cloud tells of a VM at ``now`` (monotonic seconds); ``stale`` as for the status."""
+    request, state = machine.request, vm_status(machine, now, stale).state
     return VmInfo(
         id=machine.id,
         name=request.name,
@@ -40,9 +39,10 @@ def vm_info(machine: Machine, now: float) -> VmInfo:
     )
 
 
-def vm_status(machine: Machine, now: float) -> VmStatus:
-    """The short form for the bulk call."""
-    return VmStatus(machine.id, machine.request.token, machine.look(now), machine.reason)
+def vm_status(machine: Machine, now: float, stale: float = 0.0) -> VmStatus:
+    """The short form for the bulk call; a VM is told as running for ``stale`` seconds after its end was asked for."""
+    state = CloudVmState.RUNNING if machine.ended_at <= now < machine.ended_at + stale else machine.look(now)
+    return VmStatus(machine.id, machine.request.token, state, machine.reason)
 
 
 def priced(spec: SpecInfo, region: str, settings: MockSettings) -> SpecInfo:

@@ -15,7 +15,7 @@ from mcisd.model.cloud import VmInfo, VmRequest, VmStatus
 
 
 class MockVms(Part):
-    """VmHandler and CrashHandler."""
+    """VmHandler, HibernateHandler, ConsoleHandler and CrashHandler."""
 
     async def start_vm(self, request: VmRequest) -> VmInfo:
         region = self._admitted()
@@ -53,13 +53,15 @@ class MockVms(Part):
         return await self._cloud.call(
             "list_vm_status",
             region,
-            lambda now: [translate.vm_status(machine, now) for machine in self._listed(region, now)],
+            lambda now: [translate.vm_status(machine, now, self._stale) for machine in self._listed(region, now)],
         )
 
     async def list_vms(self) -> list[VmInfo]:
         region = self._admitted()
         return await self._cloud.call(
-            "list_vms", region, lambda now: [translate.vm_info(machine, now) for machine in self._listed(region, now)]
+            "list_vms",
+            region,
+            lambda now: [translate.vm_info(machine, now, self._stale) for machine in self._listed(region, now)],
         )
 
     async def get_vm(self, vm_id: str) -> VmInfo:
@@ -72,6 +74,21 @@ class MockVms(Part):
             return translate.vm_info(machine, now)
 
         return await self._cloud.call("get_vm", region, effect)
+
+    async def hibernate_vm(self, vm_id: str) -> None:
+        await self._act("hibernate_vm", vm_id, Machine.suspend)
+
+    async def console_output(self, vm_id: str) -> str:
+        region = self._admitted()
+
+        def effect(now: float) -> str:
+            machine = region.vms.get(vm_id, now)
+            if machine is None or not machine.shown(now):
+                raise errors.unknown("VM", vm_id)
+            name, state = machine.request.name, machine.look(now)
+            return f"{name}: boot of {machine.request.image_id}\n{name}: {state} {machine.reason}\n"
+
+        return await self._cloud.call("console_output", region, effect)
 
     async def crash_vm(self, vm_id: str) -> None:
         def effect(now: float) -> None:
@@ -91,6 +108,10 @@ class MockVms(Part):
 
         await self._cloud.call(api, region, effect)
 
+    @property
+    def _stale(self) -> float:
+        return self._cloud.settings.list_stale
+
     def _listed(self, region: Region, now: float) -> list[Machine]:
         region.vms.forget(lambda machine: not machine.shown(now))
         return region.vms.listed(self._installation, now)
@@ -102,6 +123,9 @@ class MockVms(Part):
             raise errors.invalid("image_id", request.image_id)
         if all(spec.id != request.spec_id for spec in settings.specs):
             raise errors.invalid("spec_id", request.spec_id)
+        zones = next(place.zones for place in settings.regions if place.name == region.name)
+        if request.zone and request.zone not in zones:
+            raise errors.invalid("zone", request.zone)
         network = region.networks.get(request.network_id)
         if network is None:
             raise errors.invalid("network_id", request.network_id)

@@ -10,6 +10,7 @@ import tomllib
 import zipfile
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
+from typing import ClassVar
 
 import pytest
 
@@ -17,7 +18,7 @@ from mcisd.drivers.base import CloudDriver
 from mcisd.drivers.registry import DriverRegistry
 from mcisd.model.cloud import ConnectionSpec
 from mcisd.model.errors import InputError
-from tests.conformance.driver_bench import DriverBench, fresh
+from tests.conformance.driver_bench import DriverBench, Trouble, fresh
 from tests.conformance.driver_suite import DriverSuite
 
 EXAMPLE = Path(__file__).parents[3] / "examples" / "driver"
@@ -69,6 +70,16 @@ def driver(tmp_path_factory: pytest.TempPathFactory) -> Iterator[CloudDriver]:
 
 
 class TestPaperDriver(DriverSuite):
+    lacks: ClassVar[dict[str, str]] = {
+        "Hibernate": "paper has no memory to keep",
+        "Console": "paper says nothing",
+        "Quota": "there is always more paper",
+        "an endpoint": "it is in this process",
+        "a console of its own": "the book is this process's own",
+        "first-boot data": "nothing boots",
+        **{kind.value: "nothing goes wrong on paper" for kind in Trouble},
+    }
+
     @pytest.fixture
     async def bench(self, driver: CloudDriver) -> AsyncIterator[DriverBench]:
         credential = {"account": fresh("account"), "password": "pencil"}

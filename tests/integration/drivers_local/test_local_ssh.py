@@ -1,6 +1,7 @@
 """Logging in to a local VM as to any host: commands, streams, files, keys."""
 
 import asyncio
+import contextlib
 import json
 import os
 import signal
@@ -50,7 +51,8 @@ async def test_big_streams_both_ways(host: asyncssh.SSHClientConnection) -> None
     sent = os.urandom(4_000_000)
     done = await host.run("cat", input=sent, encoding=None)
     assert done.stdout == sent
-    await host.run("true", input=b"x" * 3_000_000, encoding=None)  # nobody reads it, nothing hangs
+    with contextlib.suppress(BrokenPipeError):  # "true" may have ended before all was sent
+        await host.run("true", input=b"x" * 3_000_000, encoding=None)  # nobody reads it, nothing hangs
 
 
 async def test_environment_is_small_and_the_clients_is_refused(

@@ -12,6 +12,7 @@ from mcisd.aio.clock import ManualClock
 from mcisd.aio.retry import Backoff
 from mcisd.drivers.calls import CallGate, CallRecord, GateSettings
 from mcisd.drivers.ratelimit import Pace
+from mcisd.drivers.wire import sent
 from mcisd.model.errors import (
     CloudError,
     CloudQuotaError,
@@ -79,11 +80,71 @@ async def test_retriable_errors_are_tried_again_with_a_row_each() -> None:
     assert desk.rows[0].time < desk.rows[1].time < desk.rows[2].time
 
 
+async def test_the_row_says_how_many_requests_were_sent() -> None:
+    desk = Desk()
+    left = [CloudTransientError("again")]
+
+    async def network() -> str:
+        for operation in ("CreateVpc", "CreateSubnet", "CreateRoute"):
+            sent(operation)
+            if left:
+                raise left.pop()
+        return "fine"
+
+    assert (await desk.finish(asyncio.ensure_future(desk.call(network)))).result() == "fine"
+    await desk.call(failing())
+    assert [(row.attempt, row.requests) for row in desk.rows] == [(1, 1), (2, 3), (1, 0)]
+
+
+async def test_each_request_is_charged_to_the_lane() -> None:
+    """A call of five requests uses up what five calls would: the next one waits for the other four."""
+    desk = Desk(settings=GateSettings(Pace(rate=2.0, burst=1)))
+
+    async def many() -> str:
+        for _ in range(5):
+            sent("DescribeInstances")
+        return "fine"
+
+    await desk.call(many)
+    begun = desk.clock.monotonic()
+    await desk.finish(asyncio.ensure_future(desk.call(failing())))
+    assert desk.rows[1].time - desk.rows[0].time == pytest.approx(2.5)
+    assert desk.clock.monotonic() - begun == pytest.approx(2.5)
+
+
+async def test_the_remedy_is_masked_too() -> None:
+    desk = Desk()
+    with pytest.raises(CloudQuotaError) as caught:
+        await desk.call(failing(CloudQuotaError("full", remedy="ask for more with hunter2")))
+    assert caught.value.remedy == "ask for more with ***"
+
+
 async def test_final_errors_are_not_tried_again() -> None:
     desk = Desk()
     with pytest.raises(CloudQuotaError):
         await desk.call(failing(CloudQuotaError("full")))
     assert [row.error_message for row in desk.rows] == ["full"]
+
+
+@pytest.mark.parametrize("lost", [CloudTransientError("reset"), CloudTimeoutError("late"), ValueError("odd")])
+async def test_what_may_not_be_done_twice_is_tried_once(lost: Exception) -> None:
+    desk = Desk()
+    with pytest.raises((CloudTransientError, CloudTimeoutError)):
+        await desk.gate.call(
+            "c1", "mock", "seoul", "VM", "reboot_vm", failing(lost), timeout=10.0, deadline=60.0, again=False
+        )
+    assert len(desk.rows) == 1
+
+
+async def test_what_was_refused_for_now_is_tried_again_in_any_case() -> None:
+    desk = Desk()
+    work = desk.gate.call(
+        "c1", "mock", "seoul", "VM", "reboot_vm", failing(CloudThrottledError("slow")),
+        timeout=10.0, deadline=60.0, again=False,
+    )  # fmt: skip
+    task = asyncio.ensure_future(work)
+    assert (await desk.finish(task)).result() == "fine"
+    assert [row.error_code for row in desk.rows] == ["cloud-throttled", None]
 
 
 async def test_retry_after_is_honoured() -> None:

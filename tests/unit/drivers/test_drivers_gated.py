@@ -16,6 +16,7 @@ from mcisd.model.errors import CloudAuthError, CloudTimeoutError, CloudUnsupport
 
 LANE = Lane("c1", "paper", "r1")
 SPEC = ConnectionSpec("c1", "r1", None, {"secret": "hunter2"})
+MOCK = ConnectionSpec("c1", "us-east-1", None, {"secret": "mock"})
 
 
 class ImagesOnly:
@@ -44,6 +45,7 @@ class PaperDriver:
     provider: ClassVar[str] = "paper"
     version: ClassVar[str] = "1"
     credential_fields: ClassVar[dict[str, bool]] = {"secret": True}
+    connection: ClassVar[type] = ImagesOnly
 
     async def connect(self, spec: ConnectionSpec, installation: str) -> CloudConnection:
         return ImagesOnly()
@@ -101,6 +103,18 @@ async def test_what_is_lacking_is_said() -> None:
     with pytest.raises(CloudUnsupportedError, match="no VM function") as caught:
         handler(gate(ImagesOnly(), CallGate(ManualClock(), lambda row: None), LANE), VmHandler)
     assert caught.value.remedy
+
+
+async def test_a_reboot_whose_answer_is_lost_is_not_asked_for_again() -> None:
+    clock, rows = ManualClock(), list[CallRecord]()
+    cloud = MockCloud(clock=clock)
+    vms = handler(gate(MockConnection(cloud, MOCK, "inst"), CallGate(clock, rows.append), LANE), VmHandler)
+    cloud.lose("reboot_vm", effect=False)
+    with pytest.raises(CloudTimeoutError):
+        await vms.reboot_vm("i-1")
+    assert cloud.calls["reboot_vm"] == 1
+    assert not LIMITS["reboot_vm"].again
+    assert all(limit.again for api, limit in LIMITS.items() if api != "reboot_vm")
 
 
 async def test_limits_can_be_set_per_method() -> None:

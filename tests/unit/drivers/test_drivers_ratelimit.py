@@ -83,3 +83,15 @@ def test_retry_after_holds_the_lane_back_but_not_for_ever() -> None:
 def test_senseless_paces_are_refused(wrong: dict[str, float]) -> None:
     with pytest.raises(ValueError, match="must be"):
         Pace(**wrong)  # type: ignore[arg-type]  # wrong on purpose
+
+
+def test_what_went_out_already_is_charged_up_to_the_longest_pause() -> None:
+    bucket = AdaptiveBucket(Pace(rate=10.0, burst=1, floor=0.2, longest_pause=5.0), 0.0)
+    bucket.charge(0.0, 20)
+    assert bucket.wait(0.0) == pytest.approx(2.0)
+    bucket.charge(0.0, 1_000)
+    assert bucket.wait(0.0) == pytest.approx(5.0)
+    bucket.throttled(0.0, 4.0)
+    owed = bucket.wait(0.0)
+    bucket.charge(0.0, 1_000)
+    assert bucket.wait(0.0) == owed, "a debt that is longer for another reason stays"

@@ -15,6 +15,7 @@ class Driver:
     provider = "paper"
     version = "1"
     credential_fields = {"secret": True}
+    connection = object
     async def connect(self, spec, installation):
         raise RuntimeError("not called here")
 """
@@ -92,6 +93,8 @@ def test_after_the_remedy_it_works_without_a_restart(site: Path) -> None:
         (GOOD.replace("async def", "def"), "coroutine"),
         (GOOD.replace('"paper"', "None"), "provider"),
         (GOOD.replace("True", "3"), "credential_fields"),
+        (GOOD.replace("connection = object", ""), "connection is not the class of its connections"),
+        (GOOD.replace("= object", "= 'Paper'"), "connection is not the class of its connections"),
         (GOOD + "\n    def __init__(self): raise OSError('no disk')", "cannot be constructed"),
     ],
 )
