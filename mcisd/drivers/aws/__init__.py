@@ -1,0 +1,1 @@
+"""The AWS driver: EC2 with its network, prices and quotas."""

@@ -1,0 +1,1 @@
+"""Google Cloud behind the driver interface."""

@@ -1,0 +1,1 @@
+"""Hosts with libvirt (a private cloud of one machine each), through libvirt-python."""
