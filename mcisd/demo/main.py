@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mcisd.client import ApiError, Client
-from mcisd.demo import scene_alarm, scene_kill, scene_launch, scene_life, scene_takeover, scene_web
+from mcisd.demo import hypervisor_show, scene_alarm, scene_kill, scene_launch, scene_life, scene_takeover, scene_web
 from mcisd.demo.cloud import CloudSide
 from mcisd.demo.process import DaemonProcess, free_port
 from mcisd.demo.receivers import FIRING, RESOLVED, MailServer, Webhook
@@ -35,12 +35,13 @@ regions, names and coordinates are true, distances are not. Agents, alarms, mess
 @dataclass(frozen=True, slots=True)
 class Options:
     """``home`` None: a fresh one, removed at the end if all went well. ``leave``: end after the last step. ``scale``:
-    every role in processes of its own, on real engines."""
+    every role in processes of its own, on real engines. ``libvirt``: the private cloud's story on a real hypervisor."""
 
     home: Path | None = None
     leave: bool = False
     figures: Path | None = None
     scale: bool = False
+    libvirt: bool = False
 
 
 def main(argv: list[str]) -> int:
@@ -49,21 +50,26 @@ def main(argv: list[str]) -> int:
     if sys.platform != "linux":
         print("mcisd demo: the local cloud needs Linux", file=sys.stderr)
         return FAILED
+    if options.libvirt and (lacking := hypervisor_show.missing()):
+        print(f"mcisd demo --libvirt: {lacking}", file=sys.stderr)
+        return FAILED
     return asyncio.run(run_demo(options))
 
 
 def _parse(argv: list[str]) -> Options:
     parser = argparse.ArgumentParser(prog="mcisd demo", description="The whole loop on one machine, step by step.")
     parser.add_argument("--exit", action="store_true", help="end after the last step; 0 only if every step held")
-    parser.add_argument(
+    kind = parser.add_mutually_exclusive_group()
+    kind.add_argument(
         "--scale", action="store_true", help="every role in processes of its own, on Kafka, InfluxDB and PostgreSQL"
     )
+    kind.add_argument("--libvirt", action="store_true", help="another story: a real VM on a real hypervisor (as root)")
     parser.add_argument("--home", type=Path, help="an empty directory for all state; it is kept")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the times there")
     found = parser.parse_args(argv)
     if found.home is not None and found.home.exists() and any(found.home.iterdir()):
         parser.error(f"{found.home} is not empty")
-    return Options(found.home, found.exit, found.json, found.scale)
+    return Options(found.home, found.exit, found.json, found.scale, found.libvirt)
 
 
 async def run_demo(options: Options) -> int:
@@ -73,7 +79,7 @@ async def run_demo(options: Options) -> int:
     """
     home = _make_home(options.home)
     tell = Teller()
-    tell.say(INTRO)
+    tell.say(hypervisor_show.INTRO if options.libvirt else INTRO)
     code = FAILED
     try:
         async with AsyncExitStack() as stack:
@@ -104,11 +110,15 @@ def _make_home(wanted: Path | None) -> Path:
 
 async def _perform(options: Options, home: Path, tell: Teller, stack: AsyncExitStack) -> bool:
     """Start, tell, and (unless asked to leave) stay up; True if every step held."""
-    daemon = ScaledDaemon(home) if options.scale else DaemonProcess(home)
-    cloud = CloudSide(daemon.cloud_home)
+    daemon: Daemon = ScaledDaemon(home) if options.scale else DaemonProcess(home)
     try:
-        show = await _set_up(daemon, cloud, tell, stack)
-        await _story(show)
+        if options.libvirt:
+            hypervisor, daemon = await hypervisor_show.prepare(home, tell, stack)
+            show = await _set_up(daemon, CloudSide(daemon.cloud_home), tell, stack)
+            await hypervisor_show.story(show, hypervisor)
+        else:
+            show = await _set_up(daemon, CloudSide(daemon.cloud_home), tell, stack)
+            await _story(show)
     except (StepFailedError, ApiError) as error:
         tell.say(f"\nFAILED: {error}")
         tell.say(f"the daemon's log: {daemon.log}")

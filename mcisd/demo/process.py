@@ -103,14 +103,21 @@ def environment(home: Path, settings: dict[str, str]) -> dict[str, str]:
 
 
 class DaemonProcess:
-    """The whole daemon as one process, with a home, an API port and a collector port of its own."""
+    """The whole daemon as one process, with a home, an API port and a collector port of its own. ``advertise`` is the
+    address that agents on emulated machines call: these cannot reach 127.0.0.1, and are slow."""
 
-    def __init__(self, home: Path) -> None:
+    def __init__(self, home: Path, port: int = 0, advertise: str = "") -> None:
         self.home = home
         self.cloud_home = home / "cloud"
-        port = free_port()
+        port, collector = port or free_port(), free_port()
         self.url = f"http://127.0.0.1:{port}"
-        settings = {"API_PORT": str(port), "COLLECTOR_PORT": str(free_port())}
+        settings = {"API_PORT": str(port), "COLLECTOR_PORT": str(collector)}
+        if advertise:
+            settings |= {
+                "COLLECTOR_HOST": "0.0.0.0",  # noqa: S104 - inside a network of its own
+                "COLLECTOR_ADVERTISE": f"{advertise}:{collector}",
+                "AGENTS_INSTALL_TIMEOUT_S": "240",
+            }
         self._process = RoleProcess(home, "daemon", environment(home, settings), ("127.0.0.1", port))
 
     @property

@@ -42,15 +42,15 @@ async def load(show: Show) -> None:
     show.loaded = vm["name"]
     since = show.events.place
     with show.tell.step("load", f"{show.loaded} loaded: {vm['vcpus']} busy loop(s), all its CPU"):
-        loaded_at = await _on_loaded(show, LOAD.format(loops=max(1, vm["vcpus"])))
+        loaded_at = await on_loaded(show, LOAD.format(loops=max(1, vm["vcpus"])))
     with show.tell.step("firing", "alarm fires") as step:
-        event, more = await _until_firing(show, since)
+        event, more = await until_firing(show, since)
         busy = f" (this machine is busy: {more} more loop(s) were needed)" if more else ""
         step.text = f"alarm fires{busy}: cpu {float(event['data']['value']):.1f} > 50 held for {HELD:g} s"
     with show.tell.step("messages", "webhook and mail received it") as step:
-        messages = await _messages(show, FIRING)
+        messages = await messages_of(show, FIRING)
         step.text = f"webhook and mail received: {messages[0].title}"
-        _only_once(show, FIRING, messages)
+        only_once(show, FIRING, messages)
     delivered = max(message.at for message in messages) - loaded_at
     if more:  # the first load was none yet: this says nothing about how fast the product is
         show.tell.figures["first loop to both messages (on a busy machine)"] = delivered
@@ -66,13 +66,13 @@ async def load(show: Show) -> None:
         step.text = f"policy adds a VM elsewhere: {SCALE_OUT}-1 on {where}, because {vm['connConfigName']} is busy"
 
 
-async def _until_firing(show: Show, since: int) -> tuple[Json, int]:
+async def until_firing(show: Show, since: int) -> tuple[Json, int]:
     """The alarm; where other programs take the cores, one loop more at a time until the VM really is loaded."""
     for more in range(MORE_LOOPS):
         try:
             return await show.events.until("alarm.firing", PATIENCE, about(show.loaded), since), more
         except StepFailedError:
-            await _on_loaded(show, LOAD.format(loops=1))
+            await on_loaded(show, LOAD.format(loops=1))
     return await show.events.until("alarm.firing", PATIENCE, about(show.loaded), since), MORE_LOOPS
 
 
@@ -80,28 +80,28 @@ async def relax(show: Show) -> None:
     """The load ends; both receivers get one message that it did."""
     since = show.events.place
     with show.tell.step("resolved", "load ends, alarm resolves"):
-        ended_at = await _on_loaded(show, UNLOAD)
+        ended_at = await on_loaded(show, UNLOAD)
         await show.events.until("alarm.resolved", 30.0, about(show.loaded), since)
-        messages = await _messages(show, RESOLVED)
-        _only_once(show, RESOLVED, messages)
+        messages = await messages_of(show, RESOLVED)
+        only_once(show, RESOLVED, messages)
     show.tell.figures["end of load to both messages delivered"] = max(message.at for message in messages) - ended_at
 
 
-async def _on_loaded(show: Show, command: str) -> float:
+async def on_loaded(show: Show, command: str) -> float:
     """Run a command on the loaded VM that prints the time; returns that time."""
     result = (await show.client.command(NS, INFRA, command, vms=(show.loaded,)))[0]
     expect(result["exitStatus"] == 0, "the command to end with 0", result["error"] or result["stderr"])
     return float(result["stdout"].split()[-1])
 
 
-async def _messages(show: Show, kind: str) -> list[Received]:
+async def messages_of(show: Show, kind: str) -> list[Received]:
     return [
         await until_received(show.webhook, kind, "webhook", 15.0),
         await until_received(show.mail, kind, "mail server", 15.0),
     ]
 
 
-def _only_once(show: Show, kind: str, messages: list[Received]) -> None:
+def only_once(show: Show, kind: str, messages: list[Received]) -> None:
     """Each receiver got exactly one message of this kind, about the loaded VM."""
     expect(all(show.loaded in message.title for message in messages), f"messages about {show.loaded}", messages)
     counts(show, kind, 1)

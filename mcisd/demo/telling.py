@@ -7,6 +7,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
+NOTE_EVERY = 10.0
+
 
 class StepFailedError(Exception):
     """A step did not hold: what was expected, and what was seen instead."""
@@ -39,6 +41,7 @@ class Teller:
     begun: float = field(default_factory=time.monotonic)
     steps: list[Step] = field(default_factory=list)
     figures: dict[str, float] = field(default_factory=dict)
+    noted: float = 0.0
 
     def say(self, text: str = "") -> None:
         print(text, flush=True)
@@ -63,6 +66,15 @@ class Teller:
         step.seconds = time.monotonic() - start
         self.steps.append(step)
         self._line(_styled("✓", "32"), step)
+
+    def note(self, text: str) -> None:
+        """How far the step under way is: in its place on a terminal, else a line every ten seconds."""
+        if _terminal():
+            sys.stdout.write(f"\r\x1b[K  … {text}")
+            sys.stdout.flush()
+        elif time.monotonic() - self.noted >= NOTE_EVERY:
+            self.noted = time.monotonic()
+            self.say(f"    {text}")
 
     def _line(self, mark: str, step: Step) -> None:
         head = "\r\x1b[K" if _terminal() else ""
