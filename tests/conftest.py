@@ -14,7 +14,13 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
-pytest_plugins = ["tests.engines"]
+pytest_plugins = [
+    "tests.engines",
+    "tests.matrix",
+    "tests.parallel",
+    "tests.clouds.openstack",
+    "tests.clouds.hypervisor",
+]
 ROOT = Path(__file__).resolve().parent
 CI = os.environ.get("CI", "").lower() in ("1", "true")
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")

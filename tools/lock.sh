@@ -11,8 +11,10 @@ resolve() {
     "$uv" pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate \
         --no-header --only-binary :all: "$@"
 }
+# The tests' packages decide: what a user runs is a part of what was tested, in the same versions.
+resolve pyproject.toml constraints/build.in --extra dev --upgrade --output-file constraints/dev.txt
+sed '/^ *--hash/d; s/ *\\$//' constraints/dev.txt >constraints/.versions
 resolve pyproject.toml constraints/build.in --extra kafka --extra influx --extra postgres --extra fast --upgrade \
-    --output-file constraints/base.txt
-resolve pyproject.toml constraints/build.in --extra dev --upgrade --constraints constraints/base.txt \
-    --output-file constraints/dev.txt
+    --constraints constraints/.versions --output-file constraints/base.txt
+rm constraints/.versions
 ! grep -nE '://|index-url|find-links' constraints/*.txt

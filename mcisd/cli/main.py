@@ -9,12 +9,19 @@ import sys
 
 import click
 
-from mcisd.cli.commands import alarms, clouds, control, infra, look, policies, remote, system
+from mcisd.cli.commands import alarms, clouds, control, credentials, infra, inventory, look, policies, remote, system
 from mcisd.cli.session import INTERRUPTED, NO_ACCESS, OK, REFUSED, Group
 from mcisd.model.errors import McisdError
 
 
-@click.group(cls=Group, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+class Root(Group):
+    """All commands; lists of things are found by the singular, too."""
+
+    def get_command(self, context: click.Context, name: str) -> click.Command | None:
+        return super().get_command(context, name) or super().get_command(context, f"{name}s")
+
+
+@click.group(cls=Root, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 @click.version_option(package_name="mcisd", prog_name="mcis")
 def mcis() -> None:
     """Launch, watch and steer groups of VMs (MCIS) across clouds.
@@ -31,7 +38,7 @@ def mcis() -> None:
     """
 
 
-for _part in (clouds, infra, control, look, remote, alarms, policies, system):
+for _part in (credentials, clouds, inventory, infra, control, look, remote, alarms, policies, system):
     for _command in _part.COMMANDS:
         mcis.add_command(_command)
 

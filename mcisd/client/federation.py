@@ -6,6 +6,7 @@ from mcisd.client.paths import at
 from mcisd.client.transport import Json, Transport
 
 CHECK_TIMEOUT = 120.0
+INVENTORY_TIMEOUT = 420.0
 
 
 class FederationCalls(Transport):
@@ -34,6 +35,23 @@ class FederationCalls(Transport):
 
     async def check_connection(self, name: str) -> Json:
         return cast(Json, await self.post(at("connections", name, "check"), timeout=CHECK_TIMEOUT))
+
+    async def list_catalogue(self, name: str, kind: str) -> list[Json]:
+        """``kind`` is specs or images: what the cloud of connection ``name`` offers; public catalogues are large."""
+        return cast("list[Json]", await self.get(at("connections", name, kind), timeout=INVENTORY_TIMEOUT))
+
+    async def list_quotas(self, name: str) -> list[Json]:
+        return cast("list[Json]", await self.get(at("connections", name, "quotas"), timeout=CHECK_TIMEOUT))
+
+    async def list_owned(self, name: str) -> list[Json]:
+        """Everything at the cloud of connection ``name`` that bears our mark."""
+        return cast("list[Json]", await self.get(at("connections", name, "owned"), timeout=INVENTORY_TIMEOUT))
+
+    async def remove_orphans(self, name: str, *, force: bool = False) -> list[Json]:
+        """Remove what is ours there and unknown here; what became of each."""
+        query = {"force": "true"} if force else None
+        path = at("connections", name, "orphans")
+        return cast("list[Json]", await self.request("DELETE", path, query=query, timeout=INVENTORY_TIMEOUT))
 
     async def list_of(self, *parts: str, **query: object) -> list[Json]:
         """Any list of the API: ``list_of("connections")``, ``list_of("ns", "demo", "specs")``."""

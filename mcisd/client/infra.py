@@ -10,6 +10,8 @@ Progress = Callable[[Json], Awaitable[None]]
 RUNNING = "running"
 _ROOM = 15.0
 """Seconds an answer may be late beyond what was asked to wait."""
+_CLOUD = 75.0
+"""Seconds for what the daemon asks of a cloud before it answers."""
 
 
 class InfraCalls(Transport):
@@ -30,16 +32,21 @@ class InfraCalls(Transport):
     async def status(self, ns: str, name: str) -> Json:
         return cast(Json, await self.get(infra(ns, name, "status")))
 
-    async def act(self, ns: str, name: str, action: str, vm: str = "") -> Json:
-        """Suspend, resume, reboot, terminate one VM or all; or retry, rollback of the whole."""
+    async def act(self, ns: str, name: str, action: str, vm: str = "", *, hibernate: bool = False) -> Json:
+        """Suspend, resume, reboot, terminate one VM or all; or retry, rollback of the whole. ``hibernate`` goes with
+        suspend."""
         parts = ("vms", vm, action) if vm else (action,)
-        return await self.begin(infra(ns, name, *parts))
+        return await self.begin(infra(ns, name, *parts), query={"hibernate": "true"} if hibernate else None)
 
     async def delete_infra(self, ns: str, name: str) -> None:
         await self.delete(infra(ns, name))
 
     async def get_vm(self, ns: str, name: str, vm: str) -> Json:
         return cast(Json, await self.get(infra(ns, name, "vms", vm)))
+
+    async def console_output(self, ns: str, name: str, vm: str) -> Json:
+        """The newest text of a VM's serial console."""
+        return cast(Json, await self.get(infra(ns, name, "vms", vm, "console"), timeout=_CLOUD))
 
     async def delete_vm(self, ns: str, name: str, vm: str) -> None:
         await self.delete(infra(ns, name, "vms", vm))

@@ -76,9 +76,11 @@ class Transport:
     async def delete(self, path: str) -> None:
         await self.request("DELETE", path)
 
-    async def begin(self, path: str, body: object = None, key: str | None = None) -> Json:
+    async def begin(
+        self, path: str, body: object = None, key: str | None = None, *, query: Mapping[str, object] | None = None
+    ) -> Json:
         """A write that starts an operation; ``key`` (made if None) makes asking twice harmless."""
-        operation: Json = await self.request("POST", path, body=body, key=key or secrets.token_hex(16))
+        operation: Json = await self.request("POST", path, query=query, body=body, key=key or secrets.token_hex(16))
         return operation
 
     async def request(

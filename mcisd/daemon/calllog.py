@@ -2,6 +2,7 @@
 
 from mcisd.aio.clock import Clock
 from mcisd.aio.queue import BoundedQueue
+from mcisd.daemon.telemetry import Labels
 from mcisd.drivers.calls import CallRecord
 from mcisd.model.ids import new_id
 from mcisd.model.records import Call
@@ -12,18 +13,25 @@ PAUSE = 0.25
 
 
 class CallLog:
-    """``record`` is what the gate calls. When the store is away the oldest rows make room, and are counted."""
+    """``record`` is what the gate calls. When the store is away the oldest rows make room, and are counted.
+
+    ``requests`` counts what went over the wire: (provider, api) → number.
+    """
 
     def __init__(self, store: MetadataStore, clock: Clock) -> None:
         self._store = store
         self._clock = clock
         self._queue: BoundedQueue[CallRecord] = BoundedQueue(20_000)
+        self.requests: dict[Labels, float] = {}
 
     @property
     def dropped(self) -> int:
         return self._queue.dropped
 
     def record(self, row: CallRecord) -> None:
+        if row.requests:
+            key = (row.provider, row.api)
+            self.requests[key] = self.requests.get(key, 0.0) + row.requests
         if not self._queue.closed:
             self._queue.push(row)
 
@@ -53,6 +61,7 @@ class CallLog:
                     attempt=row.attempt,
                     error_code=row.error_code or "",
                     error=row.error_message or "",
+                    requests=row.requests,
                 )
                 for row in rows
             ]

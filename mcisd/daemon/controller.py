@@ -27,6 +27,7 @@ from mcisd.daemon.mcis.reconciler import Reconciler
 from mcisd.daemon.mcis.rows import VmRows
 from mcisd.daemon.mcis.service import McisService
 from mcisd.daemon.mcis.worker import Pace, Parts
+from mcisd.daemon.orphans import OrphanWatch
 from mcisd.daemon.policies.engine import PolicyEngine
 from mcisd.daemon.reach import Reach
 from mcisd.daemon.relay import Relay
@@ -58,6 +59,7 @@ async def controller(ground: Ground, reach: Reach, bundle: Callable[[], bytes], 
     policies = PolicyEngine(store, clock, ground.events, mcis, commander.sentence)
     relay = Relay(store, ground.bus, ground.installation)
     census = Census(store, clock)
+    orphans = OrphanWatch(store, reach.inventory, clock, ground.settings.reconcile.orphans_s)
     store.on_commit(policies.wake)
     store.on_commit(relay.wake)
     bodies = {
@@ -66,11 +68,13 @@ async def controller(ground: Ground, reach: Reach, bundle: Callable[[], bytes], 
         "housekeeping": Housekeeping(ground.settings, clock, store, prune_messages).run,
         "link audit": LinkAudit(store, clock, ground.events, ground.nodes).run,
         "census": census.run,
+        "orphan watch": orphans.run,
     }
     leases.add(ground.host.single("controller", bodies))
     ground.telemetry.add("events_relayed_total", lambda: relay.relayed)
     ground.telemetry.add("vms", lambda: census.vms)
     ground.telemetry.add("agents", lambda: census.agents)
+    ground.telemetry.add("cloud_orphans", lambda: orphans.orphans)
     return reconciler
 
 
@@ -116,4 +120,5 @@ def _parts(ground: Ground, reach: Reach, mcis: McisService, reconciler: Reconcil
         keeper=ResourceKeeper(ground.store, ground.events, ResourceActions(reach.clouds, ground.installation), now),
         now=now,
         pace=Pace(pace.busy_s, pace.idle_s),
+        overdue_after=pace.overdue_s,
     )

@@ -1,30 +1,39 @@
 """Cloud federation: drivers, credentials, regions and connections, registered and removed at run time."""
 
+import asyncio
 import json
+import logging
 import time
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
 from mcisd.aio.clock import Clock
 from mcisd.daemon.clouds import Clouds
 from mcisd.daemon.events import EventMaker
+from mcisd.daemon.inventory import noted_under
 from mcisd.daemon.vault import Vault
-from mcisd.drivers.base import capabilities
+from mcisd.drivers.base import CloudDriver, capabilities
 from mcisd.drivers.registry import DriverRegistry
 from mcisd.model.cloud import Location
 from mcisd.model.errors import ConflictError, InputError, InUseError, McisdError, NotFoundError
 from mcisd.model.ids import new_id
-from mcisd.model.records import CloudDriverRecord, Connection, Credential, Region, Resource, Vm
+from mcisd.model.records import CloudDriverRecord, Connection, Credential, Region, Resource, Setting, Vm
 from mcisd.store.base import MetadataStore, R, Transaction
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """What checking a connection came to."""
+    """What checking a connection came to; of a failure what is wrong, with what, and how to mend it."""
 
     ok: bool
     elapsed_ms: float
-    error: str
     capability: dict[str, bool]
+    error: str = ""
+    code: str = ""
+    field: str = ""
+    remedy: str = ""
 
 
 @dataclass(slots=True)
@@ -37,13 +46,33 @@ class Federation:
     vault: Vault
 
     async def ensure_drivers(self) -> None:
-        """Every installed driver is registered under its own name at start, so that nobody has to."""
-        async with self.store.transaction() as tx:
+        """Every installed driver is registered under its own name at start, so that nobody has to; those registered
+        already are not even loaded.
+
+        One that cannot be loaded is told in the log and as an event; the others, and the daemon, go on without it.
+        """
+        async with self.store.reading() as tx:
             known = {row.name for row in await tx.find(CloudDriverRecord)}
-            for name in self.registry.names():
-                if name not in known:
-                    provider = self.registry.load(name).provider
-                    await tx.insert(CloudDriverRecord(uid=new_id("dr"), name=name, provider=provider))
+        loaded, broken = await self._loaded(name for name in self.registry.names() if name not in known)
+        async with self.store.transaction() as tx:
+            for name, driver in loaded.items():
+                if await tx.first(CloudDriverRecord, name=name) is None:  # another process may have been faster
+                    await tx.insert(CloudDriverRecord(uid=new_id("dr"), name=name, provider=driver.provider))
+            for name, error in broken.items():
+                log.warning("driver %s cannot be used: %s", name, error.message)
+                text = f"driver {name} cannot be used: {error.message}"
+                await tx.emit(self.events.make("driver.broken", f"drivers/{name}", text, remedy=error.remedy or ""))
+
+    async def _loaded(self, names: Iterable[str]) -> tuple[dict[str, CloudDriver], dict[str, InputError]]:
+        """These installed drivers by name, and why some cannot be loaded."""
+        loaded: dict[str, CloudDriver] = {}
+        broken: dict[str, InputError] = {}
+        for name in names:
+            try:
+                loaded[name] = await asyncio.to_thread(self.registry.load, name)
+            except InputError as error:
+                broken[name] = error
+        return loaded, broken
 
     async def add_driver(self, name: str, provider: str, path: str) -> CloudDriverRecord:
         driver = self.registry.load(name, path or None)
@@ -65,7 +94,7 @@ class Federation:
         self.registry.forget(name)
 
     async def add_credential(self, name: str, provider: str, values: dict[str, str]) -> Credential:
-        self._check_keys(provider, values)
+        await self._check_keys(provider, values)
         sealed = self.vault.seal(json.dumps(values), f"credential:{name}")
         async with self.store.transaction() as tx:
             await _free(tx, Credential, name, "credentialName")
@@ -137,6 +166,9 @@ class Federation:
                     remedy="delete it first; automatic ones go by themselves soon after their last VM",
                 )
             await tx.delete(row)
+            noted = await tx.get(Setting, noted_under(name))
+            if noted is not None:
+                await tx.delete(noted)
         await self.clouds.forget(name)
 
     async def check(self, name: str) -> Check:
@@ -144,25 +176,31 @@ class Federation:
         async with self.store.reading() as tx:
             await need(tx, Connection, name, "connection", "connConfigName")
         begun = time.perf_counter()
-        error, capability = "", dict[str, bool]()
+        error, capability = None, dict[str, bool]()
         try:
             connection = await self.clouds.connection(name)
             capability = capabilities(connection)
             await connection.check()
         except McisdError as failure:
-            error = failure.message
+            error = failure
         elapsed = (time.perf_counter() - begun) * 1000
+        message = error.message if error else ""
         async with self.store.transaction() as tx:
             row = await need(tx, Connection, name, "connection", "connConfigName")
-            await tx.update(replace(row, checked_at=self.clock.now(), check_error=error))
-            text = f"connection {name} works" if not error else f"connection {name} does not work: {error}"
+            await tx.update(replace(row, checked_at=self.clock.now(), check_error=message))
+            text = f"connection {name} works" if not error else f"connection {name} does not work: {message}"
             await tx.emit(self.events.make("connection.checked", f"connections/{name}", text, ok=not error))
-        return Check(not error, elapsed, error, capability)
+        if error is None:
+            return Check(True, elapsed, capability)
+        return Check(False, elapsed, capability, message, error.code, error.field or "", error.remedy or "")
 
-    def _check_keys(self, provider: str, values: dict[str, str]) -> None:
+    async def _check_keys(self, provider: str, values: dict[str, str]) -> None:
         """The credential's keys must be those the provider's driver knows; unknown providers are not judged."""
-        for name in self.registry.names():
-            driver = self.registry.load(name)
+        async with self.store.reading() as tx:
+            rows = {row.name: row.provider for row in await tx.find(CloudDriverRecord)}
+        # Installed drivers that nobody has registered yet may be for this provider, too.
+        names = [name for name in self.registry.names() if rows.get(name, provider) == provider]
+        for driver in (await self._loaded(names))[0].values():
             if driver.provider != provider:
                 continue
             missing = [key for key, required in driver.credential_fields.items() if required and not values.get(key)]

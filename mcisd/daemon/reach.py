@@ -8,13 +8,14 @@ from mcisd.daemon.clouds import Clouds
 from mcisd.daemon.fleet.ssh import SshPool
 from mcisd.daemon.ground import Ground
 from mcisd.daemon.hints import GONE, listen
+from mcisd.daemon.inventory import Inventory
 from mcisd.daemon.targets import Targets
 from mcisd.drivers.calls import CallGate, GateSettings
 from mcisd.drivers.ratelimit import Pace as CallPace
 from mcisd.drivers.registry import DriverRegistry
 
 OWN_CLOUDS = CallPace(rate=500.0, burst=500, concurrency=64)
-"""The pace of clouds that are ours: no public cloud's limits apply to them."""
+"""The pace of our own clouds and of hypervisors: nobody limits them, and a request costs next to nothing."""
 
 
 @dataclass(slots=True)
@@ -23,6 +24,7 @@ class Reach:
     clouds: Clouds
     pool: SshPool
     targets: Targets
+    inventory: Inventory
 
 
 def reach(ground: Ground) -> Reach:
@@ -32,7 +34,8 @@ def reach(ground: Ground) -> Reach:
     host.end("call history", calls.drain)
     host.run("call history", calls.run)
     ground.telemetry.add("calls_dropped_total", lambda: calls.dropped)
-    paces = {"local": OWN_CLOUDS, "mock": OWN_CLOUDS}
+    ground.telemetry.add("cloud_requests_total", lambda: calls.requests)
+    paces = {"local": OWN_CLOUDS, "mock": OWN_CLOUDS, "libvirt": OWN_CLOUDS}
     gate = CallGate(ground.clock, calls.record, GateSettings(providers=paces))
     registry = DriverRegistry()
     clouds = Clouds(ground.store, registry, gate, ground.vault, ground.installation)
@@ -42,7 +45,8 @@ def reach(ground: Ground) -> Reach:
     listen(ground.store, GONE, lambda name: _spawn(closing, clouds, name))
     pool = SshPool()
     host.end("ssh", pool.close)
-    return Reach(registry, clouds, pool, Targets(ground.store, ground.vault))
+    inventory = Inventory(ground.store, clouds, ground.events, ground.clock)
+    return Reach(registry, clouds, pool, Targets(ground.store, ground.vault), inventory)
 
 
 def _spawn(closing: TaskSet, clouds: Clouds, name: str) -> None:

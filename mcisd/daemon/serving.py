@@ -53,6 +53,7 @@ async def context(ground: Ground, reach: Reach, samples: Samples, sender: Sender
         events=ground.events,
         registry=reach.registry,
         clouds=reach.clouds,
+        inventory=reach.inventory,
         federation=federation,
         resources=ResourceService(store, ground.events, ground.vault.make_ssh_key, hints.connections),
         mcis=make_service(ground),

@@ -55,10 +55,14 @@ class AgentSettings(Section):
 
 
 class ReconcileSettings(Section):
-    """Seconds between looks at a cloud: while something changes there, and while all is settled."""
+    """Seconds between looks at a cloud: while something changes there, and while all is settled. ``overdue_s``: how
+    long a cloud may take for a suspension, resumption or reboot that it has accepted. ``orphans_s``: between searches
+    of each cloud for what is ours there and unknown here; 0: never."""
 
     busy_s: Seconds = 0.5
     idle_s: Seconds = 5.0
+    overdue_s: Seconds = 900.0
+    orphans_s: Annotated[float, Field(ge=0)] = 600.0
 
 
 class NodeSettings(Section):

@@ -67,6 +67,10 @@ DECLARED: dict[str, Declared] = {
     "alarm_total": Declared(COUNTER, "what the alarms did with frames and changes", ("what",)),
     "alarms": Declared(GAUGE, "alarms in a phase", ("alarm_ns", "alarm_infra", "rule", "severity", "phase")),
     "calls_dropped_total": Declared(COUNTER, "rows of the call history lost because the store was away"),
+    "cloud_requests_total": Declared(
+        COUNTER, "requests sent to clouds, by call of the driver", ("cloud_provider", "api")
+    ),
+    "cloud_orphans": Declared(GAUGE, "objects at a cloud that are ours and unknown here", ("cloud_connection",)),
     "vms": Declared(GAUGE, "VMs by state", ("state",)),
     "agents": Declared(GAUGE, "agents by state", ("state",)),
     "events_relayed_total": Declared(COUNTER, "events brought from the outbox to the bus"),

@@ -1,7 +1,8 @@
 """What the metadata store keeps, one frozen dataclass per kind.
 
-``table`` names the table, ``columns`` the fields that are also columns of their own (to find by), ``unique`` the
-combinations that must not occur twice. All other fields live in one JSON document. ``version`` counts the updates of
+``table`` names the table, ``columns`` the fields that are also columns of their own (to find by), ``plain`` those that
+are columns without an index (to add up by hand), ``unique`` the combinations that must not occur twice. All other
+fields live in one JSON document. ``version`` counts the updates of
 a row: an update names the version it has read, and is refused (StaleError) if somebody was faster.
 Fields named ``sealed…`` hold secrets encrypted by store/secrets.py; they never leave the daemon.
 Times are seconds since the epoch.
@@ -29,6 +30,7 @@ class Record:
 
     table: ClassVar[str]
     columns: ClassVar[tuple[str, ...]] = ()
+    plain: ClassVar[tuple[str, ...]] = ()
     unique: ClassVar[tuple[tuple[str, ...], ...]] = ()
 
     uid: str
@@ -157,8 +159,9 @@ class Vm(Record):
     """One VM: what is wanted (``goal``, ``pending``), what was seen last (``state``, ``cloud_id``, addresses).
 
     ``uid`` is the idempotency token of its creation and its name at the cloud. ``pending`` is the action an operation
-    has asked for and that is not finished yet; ``acted`` says that the cloud has accepted it; ``dirty`` is true while
-    something is pending. A ``disposable`` VM's row goes when the VM is gone; it was replaced by another one.
+    has asked for and that is not finished yet; ``acted`` says that the cloud has accepted it, at ``accepted_at``;
+    ``dirty`` is true while something is pending. ``hibernate``: its suspension keeps the memory, too. A ``disposable``
+    VM's row goes when the VM is gone; it was replaced by another one.
     """
 
     table: ClassVar[str] = "vm"
@@ -185,6 +188,8 @@ class Vm(Record):
     state: VmState = VmState.CREATING
     pending: Action | None = Action.CREATE
     acted: bool = False
+    accepted_at: float = 0.0
+    hibernate: bool = False
     operation: str = ""
     dirty: bool = True
     disposable: bool = False
@@ -241,10 +246,11 @@ class Operation(Record):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Call(Record):
-    """One row of the call history: one attempt of one call to a cloud."""
+    """One row of the call history: one attempt of one call to a cloud; ``requests`` went over the wire for it."""
 
     table: ClassVar[str] = "call"
     columns: ClassVar[tuple[str, ...]] = ("connection", "created_at")
+    plain: ClassVar[tuple[str, ...]] = ("requests",)
 
     connection: str
     provider: str
@@ -255,6 +261,7 @@ class Call(Record):
     attempt: int
     error_code: str = ""
     error: str = ""
+    requests: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

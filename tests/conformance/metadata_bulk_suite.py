@@ -11,6 +11,7 @@ from mcisd.model.events import Event
 from mcisd.model.records import Mcis, Namespace, Vm
 from mcisd.model.states import VmState
 from mcisd.store.base import MetadataStore, Transaction
+from mcisd.store.metadata.upgrade import HEAD
 
 MANY = 2300
 
@@ -181,4 +182,4 @@ class BulkSuite:
         line = await store.check()
         assert "\n" not in line
         assert "version " in line
-        assert "schema 0002" in line
+        assert f"schema {HEAD}" in line

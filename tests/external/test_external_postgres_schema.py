@@ -14,7 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from mcisd.aio.clock import ManualClock
 from mcisd.model.errors import StoreError
 from mcisd.model.events import Event
-from mcisd.model.records import Lease, Namespace, Vm
+from mcisd.model.records import Call, Lease, Namespace, Vm
 from mcisd.store.metadata import open_store
 from mcisd.store.metadata.engine import make_engines
 from mcisd.store.metadata.mapping import metadata
@@ -86,6 +86,34 @@ async def test_up_and_down_with_data(postgres_url: str, engine: AsyncEngine) -> 
     async with engine.begin() as connection:
         await connection.run_sync(migrate, HEAD, "base")
         assert await connection.run_sync(tables) == {"alembic_version"}
+
+
+async def test_requests_of_calls_up_and_down(postgres_url: str, engine: AsyncEngine) -> None:
+    """A history written by the version before goes on; going back loses the new column alone."""
+    facts = '{"provider": "p", "region": "r", "resource": "VM", "api": "start_vm", "elapsed_ms": 1.0, "attempt": 1}'
+    old = f"INSERT INTO call (uid, version, created_at, connection, doc) VALUES ('old', 1, 5, 'c', '{facts}')"
+    async with engine.begin() as connection:
+        await connection.run_sync(migrate, None, "0002")
+        await connection.execute(sa.text(old.replace(":", r"\:")))
+        await connection.run_sync(migrate, "0002", "0003")
+        await connection.execute(sa.text(old.replace(":", r"\:").replace("'old'", "'beside'")))
+    store = await open_store(postgres_url, ManualClock())
+    call = Call(
+        uid="new", created_at=6.0, connection="c", provider="p", region="r", resource="VM", api="start_vm",
+        elapsed_ms=1.0, attempt=1, requests=7,
+    )  # fmt: skip
+    await store.add_calls([call])
+    async with store.reading() as tx:
+        assert {row.uid: row.requests for row in await tx.find(Call)} == {"old": 0, "beside": 0, "new": 7}
+    await store.close()
+    async with engine.begin() as connection:
+        await connection.run_sync(migrate, HEAD, "0002")
+        assert (await connection.execute(sa.text("SELECT count(*) FROM call"))).scalar() == 3
+        assert await connection.run_sync(lambda inner: "requests" not in inner_columns(inner))
+
+
+def inner_columns(connection: sa.Connection) -> set[str]:
+    return {column["name"] for column in sa.inspect(connection).get_columns("call")}
 
 
 async def test_processes_that_start_at_once(postgres_url: str, engine: AsyncEngine) -> None:

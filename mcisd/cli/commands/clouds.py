@@ -1,10 +1,10 @@
 """`mcis connections` and `mcis ns`: what clouds there are, and where names live."""
 
-import sys
 from typing import TYPE_CHECKING
 
 import click
 
+from mcisd.cli.keys import ask
 from mcisd.cli.render import moment, number, print_json, print_table
 from mcisd.cli.session import OK, REFUSED, Group, Json, Session, pass_session
 from mcisd.cli.vmspec import pairs, read_json
@@ -48,7 +48,7 @@ def _verdict(row: Json) -> str:
 
 @connections.command("create")
 @click.argument("name")
-@click.option("--driver", metavar="DRIVER", help="Driver, such as local or mock.")
+@click.option("--driver", metavar="DRIVER", help="Driver, such as local or aws; see `mcis drivers`.")
 @click.option("--region", metavar="REGION", help="Region as the cloud calls it, such as us-east-1.")
 @click.option("--zone", metavar="ZONE", help="Zone of the region (default: the cloud chooses).")
 @click.option(
@@ -94,16 +94,7 @@ def create_connection(
 
 def _ask(values: dict[str, str]) -> dict[str, str]:
     """The values with every ``-`` replaced by what the user types, or by a line of standard input."""
-    return {key: _secret(key) if value == "-" else value for key, value in values.items()}
-
-
-def _secret(key: str) -> str:
-    if sys.stdin.isatty():
-        return str(click.prompt(key, hide_input=True, err=True))
-    line = sys.stdin.readline()
-    if not line.strip():
-        raise click.UsageError(f"--credential {key}=- asks for a line of standard input, and there is none")
-    return line.rstrip("\r\n")
+    return {key: ask(key, f"--credential {key}=-") if value == "-" else value for key, value in values.items()}
 
 
 def _location(text: str | None) -> Json | None:
@@ -149,8 +140,14 @@ async def _check(session: Session, client: "Client", name: str, connection: Json
     elif result["ok"]:
         click.echo(f"connection {name} works ({number(result['elapsedMs'], 0)} ms)")
     else:
-        click.echo(f"connection {name} does not work: {result['error']}")
+        click.echo(f"connection {name} does not work: {trouble(result)}")
     return OK if result["ok"] else REFUSED
+
+
+def trouble(result: Json) -> str:
+    """What is wrong, with what, and how to mend it, in one line."""
+    text = str(result["error"]) + (f" (field {result['field']})" if result.get("field") else "")
+    return f"{text.rstrip('.')}. Remedy: {result['remedy']}" if result.get("remedy") else text
 
 
 @connections.command("check")

@@ -29,17 +29,21 @@ def _make(action: str) -> click.Command:
     @click.option("--yes", is_flag=True, help="Do not ask.", hidden=action not in _ASKS)
     @click.option("--no-wait", is_flag=True, help="Return at once; the operation goes on.")
     @pass_session
-    def command(session: Session, name: str, yes: bool, no_wait: bool, vm: str = "") -> int:
+    def command(session: Session, name: str, yes: bool, no_wait: bool, vm: str = "", hibernate: bool = False) -> int:
         if action in _ASKS and not yes:
             _confirm(action, f"{name}/{vm}" if vm else name)
 
         async def work(client: "Client") -> int:
-            return await finish(session, client, await client.act(session.ns, name, action, vm), wait=not no_wait)
+            operation = await client.act(session.ns, name, action, vm, hibernate=hibernate)
+            return await finish(session, client, operation, wait=not no_wait)
 
         return session.call(work)
 
     if action not in _WHOLE:
         command.params.insert(1, click.Option(["--vm"], default="", metavar="VM", help="Only this VM of it."))
+    if action == "suspend":
+        words = "Keep the memory, too: programs go on after resume. Not every cloud can."
+        command.params.insert(2, click.Option(["--hibernate"], is_flag=True, help=words))
     return command
 
 

@@ -57,11 +57,11 @@ def calls(session: Session, connection: str, limit: int) -> None:
     if session.json:
         return print_json(found)
     rows = [
-        (moment(row["time"]), row["connection"], row["region"], row["resource"], row["api"], number(row["elapsedMs"]),
-         row["attempt"], row["errorCode"], row["error"])
+        (moment(row["time"]), row["connection"], row["region"], row["resource"], row["api"], row["requests"],
+         number(row["elapsedMs"]), row["attempt"], row["errorCode"], row["error"])
         for row in found
     ]  # fmt: skip
-    columns = ("TIME", "CONNECTION", "REGION", "RESOURCE", "API", ">MS", ">TRY", "CODE", "ERROR")
+    columns = ("TIME", "CONNECTION", "REGION", "RESOURCE", "API", ">REQ", ">MS", ">TRY", "CODE", "ERROR")
     return print_table(columns, rows, empty="no calls yet")
 
 

@@ -19,6 +19,8 @@ WANTING = (AgentState.ABSENT.value, AgentState.INSTALLING.value, AgentState.FAIL
 CALL_WITHIN = 20.0
 """Seconds an installed agent may take until its first link."""
 MAX_DELAY = 60.0
+BOOT_S, BOOT_DELAY = 180.0, 4.0
+"""A VM that was started so lately may still boot: it is tried this often, as its agent should come up with its sshd."""
 UPGRADE_EVERY = 30.0
 """Seconds between two looks for agents of another version."""
 UPGRADE_PAUSE = 300.0
@@ -132,10 +134,11 @@ class AgentKeeper:
     async def _failed(self, vm: Vm, error: McisdError) -> None:
         attempts = vm.agent_attempts + 1
         first = 0.5 if error.retriable else 15.0
-        delay = min(MAX_DELAY, first * 2.0 ** min(attempts - 1, 10))
+        booting = error.retriable and self._clock.now() - (vm.started_at or 0.0) < BOOT_S
+        delay = min(BOOT_DELAY if booting else MAX_DELAY, first * 2.0 ** min(attempts - 1, 10))
         log.info("agent of %s/%s/%s: %s", vm.ns, vm.mcis_name, vm.name, error.message)
-        # A host that is still booting refuses for a moment: the first tries are not worth an event.
-        kind = "" if error.retriable and attempts < 5 else "agent.failed"
+        # A host that is still booting refuses for a while: these tries are not worth an event.
+        kind = "" if booting or (error.retriable and attempts < 5) else "agent.failed"
         await self._set(
             vm.uid, kind, f"its agent could not be installed: {error.message}", agent=AgentState.FAILED,
             agent_attempts=attempts, agent_error=error.message, agent_next_try_at=self._clock.now() + delay,

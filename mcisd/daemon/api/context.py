@@ -12,6 +12,7 @@ from mcisd.daemon.commander import Commander
 from mcisd.daemon.events import EventMaker
 from mcisd.daemon.federation import Federation
 from mcisd.daemon.hints import Hints
+from mcisd.daemon.inventory import Inventory
 from mcisd.daemon.mcis.service import McisService
 from mcisd.daemon.monitoring import Monitoring
 from mcisd.daemon.nodes import Nodes
@@ -48,6 +49,7 @@ class Context:
     events: EventMaker
     registry: DriverRegistry
     clouds: Clouds
+    inventory: Inventory
     federation: Federation
     resources: ResourceService
     mcis: McisService

@@ -1,5 +1,6 @@
 """Drivers, credentials, regions, connections, call history."""
 
+import asyncio
 from typing import Annotated
 
 from pydantic import Field
@@ -39,32 +40,40 @@ class CallQuery(Model):
 async def register_driver(call: Call) -> CloudDriverInfo:
     body = call.body_as(CloudDriverRequest)
     row = await call.services.federation.add_driver(body.driver_name, body.provider_name, body.driver_path)
-    return _driver(call, row)
+    return await _driver(call, row)
 
 
 async def list_drivers(call: Call) -> list[CloudDriverInfo]:
     async with call.services.store.reading() as tx:
-        return [_driver(call, row) for row in await tx.find(CloudDriverRecord, order="name")]
+        rows = await tx.find(CloudDriverRecord, order="name")
+    return [await _driver(call, row) for row in rows]
 
 
 async def get_driver(call: Call) -> CloudDriverInfo:
     async with call.services.store.reading() as tx:
-        return _driver(call, await need(tx, CloudDriverRecord, call.path["driver"], "driver", "driverName"))
+        row = await need(tx, CloudDriverRecord, call.path["driver"], "driver", "driverName")
+    return await _driver(call, row)
 
 
 async def unregister_driver(call: Call) -> None:
     await call.services.federation.remove_driver(call.path["driver"])
 
 
-def _driver(call: Call, row: CloudDriverRecord) -> CloudDriverInfo:
-    driver = call.services.registry.load(row.name, row.path or None)
+async def _driver(call: Call, row: CloudDriverRecord) -> CloudDriverInfo:
+    """The driver as it is; one that cannot be loaded any more says why."""
+    try:
+        driver = await asyncio.to_thread(call.services.registry.load, row.name, row.path or None)
+    except InputError as error:
+        return CloudDriverInfo(
+            driver_name=row.name, provider_name=row.provider, driver_path=row.path, error=error.message
+        )
     return CloudDriverInfo(
         driver_name=row.name,
         provider_name=row.provider,
         driver_path=row.path,
         version=driver.version,
         credential_keys=driver.credential_fields,
-        capability=capabilities(driver),
+        capability=capabilities(driver.connection),
     )
 
 
@@ -151,6 +160,9 @@ async def check_connection(call: Call) -> CheckResult:
         ok=found.ok,
         elapsed_ms=found.elapsed_ms,
         error=found.error,
+        code=found.code,
+        field=found.field,
+        remedy=found.remedy,
         capability=found.capability,
     )
 
@@ -180,6 +192,7 @@ async def call_history(call: Call) -> list[CallHistoryRow]:
             api=row.api,
             elapsed_ms=row.elapsed_ms,
             attempt=row.attempt,
+            requests=row.requests,
             error_code=row.error_code,
             error=row.error,
         )

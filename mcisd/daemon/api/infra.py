@@ -6,6 +6,7 @@ from typing import Annotated
 
 from pydantic import Field
 
+from mcisd.daemon.abilities import need_hibernation
 from mcisd.daemon.api import views
 from mcisd.daemon.api.routing import Call, Route
 from mcisd.daemon.api.schemas.base import Model
@@ -38,6 +39,10 @@ class WaitQuery(Model):
     wait: Annotated[float, Field(ge=0, le=30, description="seconds to wait for the end")] = 0.0
 
 
+class SuspendQuery(Model):
+    hibernate: Annotated[bool, Field(description="keep the memory, too")] = False
+
+
 class OperationQuery(Model):
     state: OperationState | None = None
     limit: Annotated[int, Field(ge=1, le=1000)] = 100
@@ -53,7 +58,8 @@ def caller(call: Call) -> Caller:
             "Idempotency-Key is empty or too long", field="Idempotency-Key", remedy="use 1 to 128 characters"
         )
     text = call.body.model_dump_json() if call.body else ""
-    digest = hashlib.sha256(f"{call.request.method} {call.request.path} {text}".encode()).hexdigest()
+    where = f"{call.request.path}?{call.request.query_string}".removesuffix("?")
+    digest = hashlib.sha256(f"{call.request.method} {where} {text}".encode()).hexdigest()
     return Caller(key=f"user:{key}", request_hash=digest)
 
 
@@ -144,7 +150,9 @@ async def delete_vm(call: Call) -> None:
 
 def _control(action: Action) -> Handler:
     async def control(call: Call) -> OperationInfo:
-        wishes = await call.services.mcis.control(call.path["ns"], call.path["infra"], action, caller(call))
+        ns, infra = call.path["ns"], call.path["infra"]
+        hibernate = await _hibernate(call, action)
+        wishes = await call.services.mcis.control(ns, infra, action, caller(call), hibernate=hibernate)
         return views.operation(wishes.operation)
 
     return control
@@ -153,10 +161,22 @@ def _control(action: Action) -> Handler:
 def _control_vm(action: Action) -> Handler:
     async def control(call: Call) -> OperationInfo:
         path = call.path
-        wishes = await call.services.mcis.control_vm(path["ns"], path["infra"], path["vm"], action, caller(call))
+        hibernate = await _hibernate(call, action)
+        wishes = await call.services.mcis.control_vm(
+            path["ns"], path["infra"], path["vm"], action, caller(call), hibernate=hibernate
+        )
         return views.operation(wishes.operation)
 
     return control
+
+
+async def _hibernate(call: Call, action: Action) -> bool:
+    """Whether a suspension shall keep the memory; refused before anything is done if a cloud cannot."""
+    if action is not Action.SUSPEND or not call.query_as(SuspendQuery).hibernate:
+        return False
+    services, path = call.services, call.path
+    await need_hibernation(services.store, services.registry, path["ns"], path["infra"], path.get("vm", ""))
+    return True
 
 
 async def retry(call: Call) -> OperationInfo:
@@ -231,11 +251,28 @@ def _actions() -> list[Route]:
     for action in (Action.SUSPEND, Action.RESUME, Action.REBOOT, Action.TERMINATE):
         word = action.value.capitalize()
         path, one = f"{INFRA}/{action}", f"{VM}/{action}"
+        query = SuspendQuery if action is Action.SUSPEND else None
         routes += [
             Route(
-                "POST", path, f"{word}InfraSvc", f"{word} all VMs", _control(action), result=OperationInfo, status=202
+                "POST",
+                path,
+                f"{word}InfraSvc",
+                f"{word} all VMs",
+                _control(action),
+                query=query,
+                result=OperationInfo,
+                status=202,
             ),
-            Route("POST", one, f"{word}Vm", f"{word} one VM", _control_vm(action), result=OperationInfo, status=202),
+            Route(
+                "POST",
+                one,
+                f"{word}Vm",
+                f"{word} one VM",
+                _control_vm(action),
+                query=query,
+                result=OperationInfo,
+                status=202,
+            ),
         ]
     return routes
 

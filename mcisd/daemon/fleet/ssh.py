@@ -27,6 +27,8 @@ __all__ = ["EXIT", "CommandResult", "SshPool", "SshTarget"]
 
 AUTH_GRACE_S = 30.0  # a cloud may put the user's key in place some seconds after its SSH server is up
 QUEUED_LINES = 256
+SLOT_TRIES, SLOT_PAUSE_S = 10, 0.2
+"""A busy sshd counts a session that has ended a moment longer, and refuses the next on a connection that is well."""
 
 _Session = TypeVar("_Session", Capture, Lines)
 _Channel = asyncssh.SSHClientChannel[bytes]
@@ -178,16 +180,21 @@ async def _start(link: Link, command: str, make: Callable[[], _Session]) -> tupl
         made.append(make())
         return made[0]
 
-    try:
-        channel, _ = await link.connection.create_session(factory, command, encoding=None)
-    except BaseException:
-        for session in made:
-            session.give_up()
-        raise
-    return channel, made[0]
+    left = SLOT_TRIES
+    while True:
+        try:
+            channel, _ = await link.connection.create_session(factory, command, encoding=None)
+            return channel, made[-1]
+        except BaseException as error:
+            for session in made:
+                session.give_up()
+            if not (left and link.alive and _not_started(error)):
+                raise
+        left -= 1
+        await asyncio.sleep(SLOT_PAUSE_S)
 
 
-def _not_started(error: Exception) -> bool:
+def _not_started(error: BaseException) -> bool:
     """The connection was dead before the command was sent, so sending it again cannot run it twice."""
     return isinstance(error, asyncssh.ChannelOpenError) and error.code == asyncssh.OPEN_CONNECT_FAILED
 

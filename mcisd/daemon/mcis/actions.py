@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from mcisd.daemon.clouds import Clouds
 from mcisd.daemon.mcis.decide import REBOOT_SETTLE, Step
 from mcisd.daemon.vault import Vault
-from mcisd.drivers.base import VmHandler
+from mcisd.drivers.base import HibernateHandler, VmHandler
 from mcisd.model.cloud import VmInfo, VmRequest
 from mcisd.model.records import Resource, Vm
 from mcisd.model.states import ResourceKind
@@ -35,6 +35,8 @@ class VmActions:
         match step:
             case Step.CREATE:
                 return Acted(await cloud.start_vm(self._request(vm, needs)))
+            case Step.SUSPEND if vm.hibernate:
+                await (await self._clouds.handler(vm.connection, HibernateHandler)).hibernate_vm(vm.cloud_id)
             case Step.SUSPEND:
                 await cloud.suspend_vm(vm.cloud_id)
             case Step.RESUME:
@@ -51,6 +53,7 @@ class VmActions:
     def _request(self, vm: Vm, needs: dict[ResourceKind, Resource]) -> VmRequest:
         network = needs[ResourceKind.NETWORK]
         image = needs[ResourceKind.IMAGE]
+        key = needs[ResourceKind.SSH_KEY]
         return VmRequest(
             token=vm.uid,
             name=f"{vm.mcis_name}-{vm.name}",
@@ -59,9 +62,10 @@ class VmActions:
             network_id=network.cloud_id,
             subnet_id=_first(network.info.get("subnet_ids")),
             security_group_ids=(needs[ResourceKind.SECURITY_GROUP].cloud_id,),
-            key_pair_id=needs[ResourceKind.SSH_KEY].cloud_id,
+            key_pair_id=key.cloud_id,
             guest_user=str(image.info.get("guest_user") or vm.guest_user),
             host_key=self._vault.host_key(vm.uid, vm.sealed_host_key),
+            public_key=str(key.body.get("public_key", "")),
             zone=vm.zone or None,
             tags={
                 "mcisd-installation": self._installation,

@@ -14,6 +14,8 @@ from mcisd.model.states import Action, Goal, ResourceState, VmState
 LOST_AFTER = 30.0
 """Seconds that a creation whose answer was lost may stay invisible in the cloud's lists before we believe that it
 never took effect (eventual consistency)."""
+OVERDUE_AFTER = 900.0
+"""Seconds that a cloud may take for a suspension, resumption or reboot that it has accepted (a setting)."""
 REBOOT_SETTLE = 1.0
 """Seconds after an accepted reboot before "running" is believed to be the new boot (next_try_at is set so)."""
 
@@ -30,6 +32,7 @@ class Step(StrEnum):
     TERMINATE = "terminate"
     DONE = "done"
     FAIL = "fail"
+    OVERDUE = "overdue"
     LOST = "lost"
     DRIFT = "drift"
 
@@ -65,7 +68,14 @@ _SETTLED = {
 }
 
 
-def decide(vm: Vm, needs: list[Resource], seen: Seen | None, now: float, born: float = 0.0) -> Decision:
+def decide(
+    vm: Vm,
+    needs: list[Resource],
+    seen: Seen | None,
+    now: float,
+    born: float = 0.0,
+    overdue_after: float = OVERDUE_AFTER,
+) -> Decision:
     """The next step of one VM. ``seen`` None means that nobody has asked its cloud since the last step.
 
     ``born`` is when this process began: a creation that an earlier process left behind may have reached the cloud as
@@ -81,7 +91,7 @@ def decide(vm: Vm, needs: list[Resource], seen: Seen | None, now: float, born: f
         case Action.TERMINATE:
             return _terminate(vm, seen, born)
         case action:
-            return _control(vm, action, seen)
+            return _control(vm, action, seen, (vm.accepted_at or born or now) + overdue_after)
 
 
 def _create(vm: Vm, needs: list[Resource], seen: Seen | None, born: float) -> Decision:
@@ -132,7 +142,8 @@ _CONTROL = {
 }
 
 
-def _control(vm: Vm, action: Action, seen: Seen | None) -> Decision:
+def _control(vm: Vm, action: Action, seen: Seen | None, end: float) -> Decision:
+    """``end`` is when the cloud has had time enough for what it has accepted."""
     step, wanted, state = _CONTROL[action]
     if not vm.acted:
         return Decision(step)
@@ -142,6 +153,10 @@ def _control(vm: Vm, action: Action, seen: Seen | None) -> Decision:
         return Decision(Step.LOST, reason=seen.reason or "the cloud has lost it")
     if seen.state is wanted and (action is not Action.REBOOT or seen.at >= vm.next_try_at):
         return Decision(Step.DONE, state)
+    if seen.at > end:
+        return Decision(
+            Step.OVERDUE, reason=f"its cloud accepted the {action} long ago and still reports it {seen.state}"
+        )
     return WAIT
 
 

@@ -39,9 +39,9 @@ def with_spec(vm: Vm, spec: Resource) -> Vm:
     )
 
 
-def accepted(vm: Vm, not_before: float) -> Vm:
-    """The cloud has accepted the pending action; its end is believed from ``not_before`` on."""
-    return replace(vm, acted=True, attempts=0, next_try_at=not_before, error="", error_code="")
+def accepted(vm: Vm, not_before: float, now: float) -> Vm:
+    """The cloud has accepted the pending action ``now``; its end is believed from ``not_before`` on."""
+    return replace(vm, acted=True, accepted_at=now, attempts=0, next_try_at=not_before, error="", error_code="")
 
 
 def done(vm: Vm, state: VmState) -> Vm:
@@ -72,6 +72,11 @@ def lost(vm: Vm, reason: str) -> Vm:
     return replace(failed(vm, code, reason), state=VmState.FAILED, agent_token_hash="")
 
 
+def overdue(vm: Vm, reason: str) -> Vm:
+    """The cloud has accepted the pending action and does not carry it out: it is not waited for any longer."""
+    return failed(vm, "overdue", reason)
+
+
 def failed(vm: Vm, code: str, reason: str) -> Vm:
     """The pending action cannot reach its end. After a failed control the VM is Undefined until looked at again."""
     state = VmState.FAILED if vm.pending in (None, Action.CREATE, Action.TERMINATE) else VmState.UNDEFINED
@@ -93,6 +98,11 @@ def tripped(vm: Vm, error: McisdError, now: float) -> Vm:
         return failed(replace(vm, attempts=attempts), error.code, error.message)
     delay = min(MAX_DELAY, 2.0**attempts)
     return replace(vm, attempts=attempts, next_try_at=now + delay, error=error.message, error_code=error.code)
+
+
+def doubtful(vm: Vm, error: McisdError) -> Vm:
+    """Nobody knows whether a step that must not be done twice was done: it is given up, and the user told."""
+    return failed(vm, error.code, f"{error.message}; {vm.pending} may have taken place or not: look, then ask again")
 
 
 def drifted(vm: Vm, state: VmState) -> Vm:

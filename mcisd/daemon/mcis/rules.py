@@ -51,14 +51,16 @@ def state_while(action: Action) -> VmState:
     return _WHILE[action]
 
 
-def wish(vm: Vm, action: Action, operation: str) -> Vm:
-    """The row with ``action`` asked for."""
+def wish(vm: Vm, action: Action, operation: str, *, hibernate: bool = False) -> Vm:
+    """The row with ``action`` asked for; ``hibernate`` makes a suspension keep the memory."""
     return replace(
         vm,
         goal=goal_of(action),
         state=state_while(action),
         pending=action,
         acted=False,
+        accepted_at=0.0,
+        hibernate=hibernate,
         dirty=True,
         operation=operation,
         attempts=0,

@@ -91,22 +91,28 @@ class McisService:
             mcis = await need_mcis(tx, ns, name)
             return await self._grow(tx, woken, mcis, groups, "expand", caller)
 
-    async def control(self, ns: str, name: str, action: Action, caller: Caller) -> Wishes:
-        """Suspend, resume, reboot or terminate all VMs for which that makes sense; StateError if there is none."""
+    async def control(self, ns: str, name: str, action: Action, caller: Caller, *, hibernate: bool = False) -> Wishes:
+        """Suspend, resume, reboot or terminate all VMs for which that makes sense; StateError if there is none.
+
+        ``hibernate`` makes a suspension keep the memory; whether the clouds can is the caller's to ask.
+        """
         async with self._writing() as (tx, woken):
             if (known := await self._known(tx, caller)) is not None:
                 return Wishes(known, {})
             mcis = await need_mcis(tx, ns, name)
             vms = [vm for vm in await tx.find(Vm, mcis=mcis.uid) if not vm.disposable]
-            return await self._ask(tx, woken, mcis, vms, action, caller)
+            return await self._ask(tx, woken, mcis, vms, action, caller, hibernate=hibernate)
 
-    async def control_vm(self, ns: str, name: str, vm_name: str, action: Action, caller: Caller) -> Wishes:
+    async def control_vm(
+        self, ns: str, name: str, vm_name: str, action: Action, caller: Caller, *, hibernate: bool = False
+    ) -> Wishes:
         """The same for one VM."""
         async with self._writing() as (tx, woken):
             if (known := await self._known(tx, caller)) is not None:
                 return Wishes(known, {})
             mcis = await need_mcis(tx, ns, name)
-            return await self._ask(tx, woken, mcis, [await need_vm(tx, mcis, vm_name)], action, caller)
+            vms = [await need_vm(tx, mcis, vm_name)]
+            return await self._ask(tx, woken, mcis, vms, action, caller, hibernate=hibernate)
 
     async def retry(self, ns: str, name: str, caller: Caller) -> Operation:
         """Make every failed VM anew under its old name; what is left of the failed one is removed."""
@@ -257,7 +263,15 @@ class McisService:
         return await self._start(tx, woken, mcis, operation, vms)
 
     async def _ask(
-        self, tx: Transaction, woken: set[str], mcis: Mcis, vms: list[Vm], action: Action, caller: Caller
+        self,
+        tx: Transaction,
+        woken: set[str],
+        mcis: Mcis,
+        vms: list[Vm],
+        action: Action,
+        caller: Caller,
+        *,
+        hibernate: bool,
     ) -> Wishes:
         skipped = {vm.name: why for vm in vms if (why := check_action(vm, action)) is not None}
         chosen = [vm for vm in vms if vm.name not in skipped]
@@ -269,7 +283,7 @@ class McisService:
         operation = await self._open(tx, mcis, action.value, caller)
         changed: list[Vm] = []
         for vm in chosen:
-            wished = wish(vm, action, operation.uid)
+            wished = wish(vm, action, operation.uid, hibernate=hibernate)
             changed.append(await tx.update(wished))
             await tx.emit(
                 self._events.vm(f"vm.{wished.state.value.lower()}", wished, f"{vm.name}: {action} was asked for")

@@ -16,12 +16,12 @@ from mcisd.aio.supervise import TaskSet
 from mcisd.daemon.mcis import outcome
 from mcisd.daemon.mcis.actions import VmActions
 from mcisd.daemon.mcis.apply import Applier, Change
-from mcisd.daemon.mcis.decide import Decision, Step, decide
+from mcisd.daemon.mcis.decide import OVERDUE_AFTER, Decision, Step, decide
 from mcisd.daemon.mcis.observe import Observer, View, looked_for
 from mcisd.daemon.resources.decide import ResourceStep, needs_of
 from mcisd.daemon.resources.keeper import ResourceKeeper
 from mcisd.model.cloud import VmInfo
-from mcisd.model.errors import McisdError
+from mcisd.model.errors import CloudTimeoutError, CloudTransientError, McisdError
 from mcisd.model.records import Resource, Vm
 from mcisd.model.states import Action, ResourceKind, ResourceState, VmState
 from mcisd.store.base import MetadataStore
@@ -53,6 +53,7 @@ class Parts:
     keeper: ResourceKeeper
     now: Callable[[], float]
     pace: Pace
+    overdue_after: float = OVERDUE_AFTER
 
 
 class ConnectionWorker:
@@ -193,7 +194,8 @@ class ConnectionWorker:
     def _decision(self, vm: Vm, needs: list[Resource], view: View) -> Decision:
         if vm.pending is Action.CREATE and not vm.acted and len(needs) < len(needs_of(vm)):
             return Decision(Step.FAIL, reason="a resource it needs was deleted")
-        return decide(vm, needs, view.seen.get(vm.uid), self._parts.now(), self._born)
+        seen = view.seen.get(vm.uid)
+        return decide(vm, needs, seen, self._parts.now(), self._born, self._parts.overdue_after)
 
     async def _create(self, creating: list[tuple[Vm, dict[ResourceKind, Resource]]]) -> None:
         """Mark all VMs of the pass as tried before the first call goes out: a crash after this finds the mark and asks
@@ -218,12 +220,18 @@ class ConnectionWorker:
             acted = await self._parts.actions.act(step, vm, needs or {})
         except McisdError as error:
             log.info("%s of %s/%s/%s: %s", step, vm.ns, vm.mcis_name, vm.name, error.message)
-            turn, info = partial(outcome.tripped, error=error, now=self._parts.now()), None
+            turn, info = self._trip(step, error), None
         else:
-            turn, info = partial(outcome.accepted, not_before=acted.not_before), acted.info
+            turn, info = partial(outcome.accepted, not_before=acted.not_before, now=self._parts.now()), acted.info
         # The call may have reached the cloud as late as now, whatever was asked for meanwhile.
         fact = partial(outcome.tried, now=self._parts.now()) if step is Step.CREATE else None
         await self._parts.applier.apply([Change(vm, turn, info, fact=fact)])
+
+    def _trip(self, step: Step, error: McisdError) -> Callable[[Vm], Vm]:
+        """What becomes of a VM whose step raised: a reboot whose answer was lost is not asked for a second time."""
+        if step is Step.REBOOT and isinstance(error, CloudTransientError | CloudTimeoutError):
+            return partial(outcome.doubtful, error=error)
+        return partial(outcome.tripped, error=error, now=self._parts.now())
 
     def _spawn(self, uid: str, work: Callable[[], Awaitable[None]]) -> None:
         self._busy.add(uid)
@@ -237,7 +245,7 @@ class ConnectionWorker:
             self.wake()
 
 
-CHANGING = (Step.DONE, Step.DRIFT, Step.LOST, Step.FAIL)
+CHANGING = (Step.DONE, Step.DRIFT, Step.LOST, Step.FAIL, Step.OVERDUE)
 
 
 def _acts(vm: Vm) -> bool:
@@ -256,6 +264,8 @@ def _change(vm: Vm, decision: Decision, info: VmInfo | None, needs: list[Resourc
             turn = partial(outcome.drifted, state=state)
         case Step.LOST, _:
             turn = partial(outcome.lost, reason=decision.reason)
+        case Step.OVERDUE, _:
+            turn = partial(outcome.overdue, reason=decision.reason)
         case _:
             turn = partial(outcome.failed, code="dependency", reason=decision.reason)
     return Change(vm, turn, info, decision.reason)

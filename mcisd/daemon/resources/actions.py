@@ -4,8 +4,9 @@ from dataclasses import asdict
 from typing import cast
 
 from mcisd.daemon.clouds import Clouds
-from mcisd.daemon.resources.auto import DEFAULT
+from mcisd.daemon.resources.auto import DEFAULT, default_architecture
 from mcisd.drivers.base import ImageHandler, KeyPairHandler, NetworkHandler, SecurityGroupHandler, SpecHandler
+from mcisd.drivers.images import ALIASES, ARCHITECTURES
 from mcisd.model.cloud import (
     FirewallRule,
     ImageInfo,
@@ -61,13 +62,14 @@ class ResourceActions:
     async def _image(self, resource: Resource) -> Made:
         images = await self._clouds.handler(resource.connection, ImageHandler)
         wanted = str(resource.body.get("cloud_id") or DEFAULT)
-        image = default_image(await images.list_images()) if wanted == DEFAULT else await images.get_image(wanted)
+        image = await first_choice(images) if wanted == DEFAULT else await images.get_image(wanted)
         return image.id, asdict(image)
 
     async def _spec(self, resource: Resource) -> Made:
         specs = await self._clouds.handler(resource.connection, SpecHandler)
         wanted = str(resource.body.get("cloud_id") or DEFAULT)
-        spec = default_spec(await specs.list_specs()) if wanted == DEFAULT else await specs.get_spec(wanted)
+        architecture = default_architecture(wanted)
+        spec = default_spec(await specs.list_specs(), architecture) if architecture else await specs.get_spec(wanted)
         return spec.id, asdict(spec)
 
     async def _network(self, resource: Resource) -> Made:
@@ -118,23 +120,37 @@ def _rule(item: dict[str, object]) -> FirewallRule:
     )
 
 
+async def first_choice(images: ImageHandler) -> ImageInfo:
+    """The image taken when a request names none: the first alias the cloud has, else the likeliest of its list."""
+    for alias in ALIASES:
+        try:
+            return await images.get_image(alias)
+        except CloudNotFoundError:
+            continue
+    return default_image(await images.list_images())
+
+
 def default_image(images: list[ImageInfo]) -> ImageInfo:
-    """The image taken when a request names none: Ubuntu 24.04, else any Ubuntu, else Debian, else the first by id."""
+    """Of a cloud without aliases: Ubuntu 24.04, else any Ubuntu, else Debian, else the first by id; x86_64 first."""
     if not images:
         raise CloudNotFoundError("the cloud lists no image", remedy="name one with imageId")
     ranks = ("ubuntu-24.04", "ubuntu", "debian")
 
-    def rank(image: ImageInfo) -> tuple[int, str]:
+    def rank(image: ImageInfo) -> tuple[bool, int, str]:
         text = f"{image.id} {image.name} {image.os}".lower()
-        return next((number for number, word in enumerate(ranks) if word in text), len(ranks)), image.id
+        place = next((number for number, word in enumerate(ranks) if word in text), len(ranks))
+        return image.architecture != ARCHITECTURES[0], place, image.id
 
     return min(images, key=rank)
 
 
-def default_spec(specs: list[SpecInfo]) -> SpecInfo:
-    """The spec taken when a request names none: the cheapest (without prices, the smallest) of 512 MiB or more."""
-    fit = [spec for spec in specs if spec.vcpus >= 1 and spec.memory_mib >= 512]
+def default_spec(specs: list[SpecInfo], architecture: str = ARCHITECTURES[0]) -> SpecInfo:
+    """The spec taken when a request names none: the cheapest (without prices, the smallest) of 512 MiB or more that the
+    image can run on."""
+    fit = [spec for spec in specs if spec.vcpus >= 1 and spec.memory_mib >= 512 and spec.architecture == architecture]
     if not fit:
-        raise CloudNotFoundError("the cloud lists no spec with 1 vCPU and 512 MiB", remedy="name one with specId")
+        raise CloudNotFoundError(
+            f"the cloud lists no {architecture} spec with 1 vCPU and 512 MiB", remedy="name one with specId"
+        )
     unknown = float("inf")
     return min(fit, key=lambda s: (s.price if s.price is not None else unknown, s.vcpus, s.memory_mib, s.id))

@@ -6,7 +6,8 @@ from dataclasses import replace
 from typing import Protocol
 
 from mcisd.daemon.mcis.requests import VmGroup
-from mcisd.model.errors import InputError
+from mcisd.drivers.images import ARCHITECTURES, parse_alias
+from mcisd.model.errors import CloudInvalidError, InputError
 from mcisd.model.ids import new_id
 from mcisd.model.records import Connection, Resource
 from mcisd.model.states import ResourceKind, ResourceState
@@ -39,7 +40,8 @@ class Needs:
     async def of(self, group: VmGroup, connection: Connection, at: str) -> dict[ResourceKind, Resource]:
         """Kind → resource for one group; ``at`` is the JSON path of the group, for errors."""
         image = await self._catalogue(ResourceKind.IMAGE, connection, group.image, f"{at}.imageId")
-        spec = await self._catalogue(ResourceKind.SPEC, connection, group.spec, f"{at}.specId")
+        wanted = group.spec or spec_for(image, f"{at}.imageId")
+        spec = await self._catalogue(ResourceKind.SPEC, connection, wanted, f"{at}.specId")
         network = await self._given_or_auto(
             ResourceKind.NETWORK,
             connection,
@@ -140,6 +142,25 @@ class Needs:
         return await self._tx.insert(
             new_resource(self._ns, kind, name, connection.name, body, self._make_key, auto=True)
         )
+
+
+def spec_for(image: Resource, field: str) -> str:
+    """The default spec that fits an image: "" for the usual one. InputError for an unknown architecture.
+
+    One named by the cloud's own id says nothing of its architecture before the cloud was asked: name a spec with it.
+    """
+    try:
+        alias = parse_alias(str(image.body.get("cloud_id", "")))
+    except CloudInvalidError as error:
+        raise InputError(error.message, field=field, remedy=error.remedy) from None
+    architecture = str(image.info.get("architecture") or (alias[1] if alias else ARCHITECTURES[0]))
+    return "" if architecture == ARCHITECTURES[0] else f"{DEFAULT}:{architecture}"
+
+
+def default_architecture(wanted: str) -> str:
+    """The architecture of a default spec ("default", "default:arm64"); "" if ``wanted`` names one of the cloud's."""
+    word, _, architecture = wanted.partition(":")
+    return (architecture or ARCHITECTURES[0]) if word == DEFAULT else ""
 
 
 def new_resource(

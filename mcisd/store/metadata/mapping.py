@@ -1,6 +1,7 @@
 """Record classes in, SQL tables out; and each record to its row and back.
 
-A table has uid, version, created_at, the kind's ``columns`` as typed columns, and one JSON document with the rest.
+A table has uid, version, created_at, the kind's ``columns`` and ``plain`` as typed columns, and one JSON document with
+the rest.
 """
 
 import types
@@ -85,7 +86,7 @@ def mapping(kind: type[R]) -> Mapping[R]:
 
 def _table(kind: type[Record]) -> sa.Table:
     hints = typing.get_type_hints(kind)
-    own = [name for name in kind.columns if name not in COMMON]
+    own = [name for name in (*kind.columns, *kind.plain) if name not in COMMON]
     columns: list[sa.Column[Any]] = [
         sa.Column("uid", TEXT, primary_key=True),
         sa.Column("version", sa.Integer, nullable=False),

@@ -15,7 +15,8 @@ async def drivers(bench: Bench) -> None:
     body = {"driverName": name, "providerName": "mock", "driverPath": MOCK_CLASS}
     made = await bench.api.post("/drivers", body)
     assert made["credentialKeys"] == {"cloud": False, "secret": True}
-    assert made["capability"]
+    assert made["capability"]["VM"]
+    assert made["error"] == ""
     assert await bench.api.get(f"/drivers/{name}") == made
     assert {"local", "mock", name} <= {one["driverName"] for one in await bench.api.get("/drivers")}
     await bench.api.delete(f"/drivers/{name}")
@@ -64,6 +65,18 @@ async def check(bench: Bench) -> None:
     async def called() -> Any:
         calls = await bench.api.get(f"/calls?connection={bench.conn}&limit=10000")
         return [one for one in calls if one["api"] == "check"]
+
+    wrong = api_world.fresh("wrong")
+    body = api_world.credential(wrong, api_world.new_cloud())
+    body["keyValueInfoList"][1]["value"] = "not-the-secret"
+    await bench.api.post("/credentials", body)
+    parts = {"driverName": "mock", "credentialName": wrong, "regionName": bench.conn}
+    await bench.api.post("/connections", {"connConfigName": wrong} | parts)
+    refused = await bench.api.post(f"/connections/{wrong}/check", expect=200)
+    assert (refused["ok"], refused["code"]) == (False, "cloud-auth")
+    assert refused["error"]
+    assert refused["remedy"]
+    assert "not-the-secret" not in str(refused)
 
     row = (await eventually(called, "the call in the history"))[0]
     assert (row["connection"], row["region"], row["errorCode"]) == (bench.conn, "us-east-1", "")

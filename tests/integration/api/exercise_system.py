@@ -17,7 +17,9 @@ async def events(bench: Bench) -> None:
     assert numbers == sorted(set(numbers))
     rest = await bench.api.get(f"/events?after={numbers[0]}&subject={subject}&limit=1000")
     assert rest == page[1:]
-    assert {e["type"] for e in await bench.api.get("/events?after=0&type=infra.&limit=5")} == {"infra.created"}
+    some = {e["type"] for e in await bench.api.get("/events?after=0&type=infra.&limit=5")}
+    assert "infra.created" in some
+    assert all(kind.startswith("infra.") for kind in some)
     assert len(await bench.api.get("/events?limit=3")) == 3
 
 

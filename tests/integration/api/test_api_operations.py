@@ -3,13 +3,27 @@
 import pytest
 
 from mcisd.daemon.api.routes import ROUTES
-from tests.integration.api import exercise_alarms, exercise_federation, exercise_infra, exercise_local, exercise_system
+from tests.integration.api import (
+    exercise_alarms,
+    exercise_federation,
+    exercise_infra,
+    exercise_inventory,
+    exercise_local,
+    exercise_system,
+)
 from tests.integration.api.api_kit import Api
 from tests.integration.api.api_local import Local
 from tests.integration.api.exercise import EXERCISES, LOCAL_EXERCISES, Bench, Exercise, LocalExercise
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
-MODULES = (exercise_alarms, exercise_federation, exercise_infra, exercise_local, exercise_system)
+MODULES = (
+    exercise_alarms,
+    exercise_federation,
+    exercise_infra,
+    exercise_inventory,
+    exercise_local,
+    exercise_system,
+)
 WANTED = {route.operation: route.status for route in ROUTES} | {"DeleteImage": 409}
 """DeleteImage has nothing to delete before images can be made: its refusal is what there is to see."""
 

@@ -13,7 +13,7 @@ import pytest
 from mcisd.demo.cloud import CloudSide
 from mcisd.demo.process import DaemonProcess, environment
 
-pytestmark = pytest.mark.timeout(120)
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(120)]
 
 
 @dataclass(frozen=True, slots=True)

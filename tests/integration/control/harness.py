@@ -18,6 +18,7 @@ from mcisd.daemon.clouds import Clouds
 from mcisd.daemon.events import EventMaker
 from mcisd.daemon.mcis.actions import VmActions
 from mcisd.daemon.mcis.apply import Applier
+from mcisd.daemon.mcis.decide import OVERDUE_AFTER
 from mcisd.daemon.mcis.observe import Observer
 from mcisd.daemon.mcis.operations import Operations
 from mcisd.daemon.mcis.reconciler import Reconciler
@@ -229,6 +230,7 @@ async def build(
     pace: Pace = FAST,
     wrap: Callable[[SqlStore], MetadataStore] | None = None,
     gate_clock: Clock | None = None,
+    overdue_after: float = OVERDUE_AFTER,
 ) -> Core:
     """A core on the files in ``home``, not yet started. ``wrap`` stands between the core and its store."""
     store = await open_store(f"sqlite:///{home}/metadata.db", clock)
@@ -257,6 +259,7 @@ async def build(
         keeper=ResourceKeeper(seen, events, ResourceActions(clouds, INSTALLATION), clock.now),
         now=clock.now,
         pace=pace,
+        overdue_after=overdue_after,
     )
     reconciler.use(parts)
     for lease in await reconciler.names():
@@ -280,10 +283,12 @@ async def running(
     connections: dict[str, str] | None = None,
     gate_clock: Clock | None = None,
     pace: Pace = FAST,
+    overdue_after: float = OVERDUE_AFTER,
 ) -> AsyncIterator[Core]:
     """A started core with connections c1 and c2, ended at the end of the block."""
     clock = cloud.clock if cloud else FastClock(speed)
-    core = await build(home, cloud or MockCloud(settings, clock), clock, gate_clock=gate_clock, pace=pace)
+    made = cloud or MockCloud(settings, clock)
+    core = await build(home, made, clock, gate_clock=gate_clock, pace=pace, overdue_after=overdue_after)
     try:
         for name, region in ({"c1": "us-east-1", "c2": "europe-west3"} if connections is None else connections).items():
             await core.connect(name, region)

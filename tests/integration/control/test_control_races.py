@@ -94,7 +94,7 @@ async def test_facts_are_kept_whatever_was_asked_for_meanwhile(desk: Desk) -> No
     await _create(desk, count=1)
     (vm,) = await desk.vms()
     await desk.service.control(NS, "web", Action.TERMINATE, ME)
-    late = Change(vm, partial(outcome.accepted, not_before=0.0), fact=partial(outcome.tried, now=7.0))
+    late = Change(vm, partial(outcome.accepted, not_before=0.0, now=7.0), fact=partial(outcome.tried, now=7.0))
     assert await desk.applier.apply([late]) == set()
     (after,) = await desk.vms()
     assert (after.pending, after.acted, after.create_tried_at) == (Action.TERMINATE, False, 7.0)

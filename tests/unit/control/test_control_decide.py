@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mcisd.daemon.mcis.decide import LOST_AFTER, Decision, Seen, Step, decide
+from mcisd.daemon.mcis.decide import LOST_AFTER, OVERDUE_AFTER, Decision, Seen, Step, decide
 from mcisd.model.cloud import CloudVmState
 from mcisd.model.records import Resource, Vm
 from mcisd.model.states import Action, Goal, ResourceKind, ResourceState, VmState
@@ -125,3 +125,28 @@ def test_a_reboot_is_not_believed_before_it_can_have_begun() -> None:
 def test_a_vm_without_address_is_not_yet_running() -> None:
     row = _vm(acted=True, cloud_id="i-1", create_tried_at=NOW)
     assert decide(row, [], Seen(CloudVmState.RUNNING, NOW, addressed=False), NOW).step is Step.WAIT
+
+
+@pytest.mark.parametrize(
+    ("action", "state"),
+    [
+        (Action.SUSPEND, CloudVmState.RUNNING),
+        (Action.RESUME, CloudVmState.STOPPED),
+        (Action.REBOOT, CloudVmState.STOPPING),
+    ],
+)
+def test_what_a_cloud_accepts_and_never_carries_out_ends(action: Action, state: CloudVmState) -> None:
+    vm = _vm(pending=action, acted=True, accepted_at=NOW, cloud_id="i-1")
+    assert decide(vm, [], Seen(state, NOW + OVERDUE_AFTER), NOW).step is Step.WAIT
+    late = decide(vm, [], Seen(state, NOW + OVERDUE_AFTER + 1), NOW)
+    assert late.step is Step.OVERDUE
+    assert late.reason == f"its cloud accepted the {action} long ago and still reports it {state}"
+    assert decide(vm, [], None, NOW + 2 * OVERDUE_AFTER).step is Step.WAIT, "nobody has looked"
+    assert decide(vm, [], Seen(state, NOW + 11), NOW, overdue_after=10.0).step is Step.OVERDUE
+
+
+def test_what_an_older_version_left_is_given_its_time_from_the_start_on() -> None:
+    vm = _vm(pending=Action.SUSPEND, acted=True, cloud_id="i-1")
+    running = CloudVmState.RUNNING
+    assert decide(vm, [], Seen(running, NOW + 1), NOW, born=NOW).step is Step.WAIT
+    assert decide(vm, [], Seen(running, NOW + OVERDUE_AFTER + 1), NOW, born=NOW).step is Step.OVERDUE

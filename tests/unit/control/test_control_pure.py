@@ -1,5 +1,6 @@
 """Status, rules, outcomes and events of VMs; choice of image and spec; steps of resources. Pure."""
 
+from dataclasses import replace
 from random import Random
 
 import pytest
@@ -11,10 +12,12 @@ from mcisd.daemon.events import EventMaker
 from mcisd.daemon.mcis import outcome
 from mcisd.daemon.mcis.rules import check_action, goal_of, state_while, wish
 from mcisd.daemon.mcis.status import aggregate, counts
-from mcisd.daemon.resources.actions import default_image, default_spec
+from mcisd.daemon.resources.actions import default_image, default_spec, first_choice
+from mcisd.daemon.resources.auto import default_architecture, spec_for
 from mcisd.daemon.resources.decide import ResourceStep, decide_resource, users
+from mcisd.drivers.images import ALIASES
 from mcisd.model.cloud import CloudVmState, ImageInfo, SpecInfo, VmInfo
-from mcisd.model.errors import CloudNotFoundError, CloudQuotaError, CloudTransientError
+from mcisd.model.errors import CloudNotFoundError, CloudQuotaError, CloudTransientError, InputError
 from mcisd.model.records import Resource, Vm
 from mcisd.model.states import Action, AgentState, Goal, ResourceKind, ResourceState, VmState
 
@@ -112,6 +115,19 @@ def test_lost_says_whether_it_ever_ran() -> None:
     assert outcome.lost(_vm(pending=Action.SUSPEND, state=R), "gone").state is F
 
 
+def test_what_is_overdue_is_looked_at_again() -> None:
+    vm = outcome.accepted(_vm(state=VmState.SUSPENDING, pending=Action.SUSPEND), 0.0, 50.0)
+    assert (vm.acted, vm.accepted_at) == (True, 50.0)
+    late = outcome.overdue(vm, "too slow")
+    assert (late.state, late.pending, late.error_code, late.error) == (VmState.UNDEFINED, None, "overdue", "too slow")
+
+
+def test_a_wish_says_whether_to_keep_the_memory() -> None:
+    asleep = wish(_vm(state=R, accepted_at=5.0), Action.SUSPEND, "op-1", hibernate=True)
+    assert (asleep.hibernate, asleep.accepted_at) == (True, 0.0)
+    assert not wish(asleep, Action.RESUME, "op-2").hibernate
+
+
 def test_drift_takes_over_what_the_operator_did() -> None:
     assert outcome.drifted(_vm(pending=None, state=R), S).goal is Goal.SUSPENDED
 
@@ -146,10 +162,56 @@ def test_default_image_and_spec() -> None:
     ]
     assert default_spec(specs).id == "s"
     assert default_spec(specs[:2]).id == "free"
+    arm = SpecInfo("arm", "", 1, 512, architecture="arm64", price=0.001)
+    assert default_spec([*specs, arm]).id == "s"
+    assert default_spec([*specs, arm], "arm64").id == "arm"
+    assert default_image([ImageInfo("ubuntu-24.04", "", "linux", "arm64"), images[0]]).id == "z"
     with pytest.raises(CloudNotFoundError):
         default_spec(specs[:1])
     with pytest.raises(CloudNotFoundError):
         default_image([])
+
+
+class _Images:
+    """A cloud that knows one image by alias; ``asked`` is what it was asked for."""
+
+    def __init__(self, alias: str) -> None:
+        self.alias = alias
+        self.asked: list[str] = []
+
+    async def get_image(self, image_id: str) -> ImageInfo:
+        self.asked.append(image_id)
+        if image_id != self.alias:
+            raise CloudNotFoundError("not here")
+        return ImageInfo("ami-1", "", "linux", alias=image_id)
+
+    async def list_images(self) -> list[ImageInfo]:
+        return [ImageInfo("own", "Debian", "linux")]
+
+
+async def test_the_first_alias_that_the_cloud_has_is_the_default() -> None:
+    cloud = _Images(ALIASES[2])
+    assert (await first_choice(cloud)).alias == ALIASES[2]
+    assert cloud.asked == list(ALIASES[:3])
+    assert (await first_choice(_Images("none"))).id == "own"
+
+
+@pytest.mark.parametrize(
+    ("image", "info", "spec"),
+    [
+        ("default", {}, ""),
+        ("debian-12", {}, ""),
+        ("ami-1", {}, ""),
+        ("ami-1", {"architecture": "arm64"}, "default:arm64"),
+        ("debian-12:arm64", {}, "default:arm64"),
+    ],
+)
+def test_a_spec_is_chosen_that_fits_the_image(image: str, info: dict[str, object], spec: str) -> None:
+    row = replace(_resource(ResourceKind.IMAGE, ResourceState.CREATING, cloud_id=image), info=info)
+    assert spec_for(row, "f") == spec
+    assert default_architecture(spec or "default") == ("arm64" if spec else "x86_64")
+    with pytest.raises(InputError, match="sparc"):
+        spec_for(_resource(ResourceKind.IMAGE, ResourceState.CREATING, cloud_id="debian-12:sparc"), "f")
 
 
 def _resource(kind: ResourceKind, state: ResourceState, name: str = "net", **body: object) -> Resource:

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml  # type: ignore[import-untyped]  # no stubs are among the pinned packages
+import yaml
 
 from mcisd.daemon.main import _flags, _parser
 from mcisd.daemon.settings import ROLES, Settings, load_settings

@@ -4,7 +4,7 @@ import re
 from pathlib import Path
 
 ROOT = Path(__file__).parents[3]
-TYPE = r"(?:connection|infra|operation|vm|resource|agent|alarm|policy)\.[a-z-]+"
+TYPE = r"(?:connection|driver|orphan|infra|operation|vm|resource|agent|alarm|policy)\.[a-z-]+"
 
 
 def test_every_event_type_of_the_code_is_documented() -> None:

@@ -92,6 +92,33 @@ async def test_up_and_down_with_data(path: Path) -> None:
     await store.close()
 
 
+async def test_requests_of_calls_up_and_down(path: Path) -> None:
+    """A history written by the version before goes on; going back loses the new column alone."""
+    old = "INSERT INTO call (uid, version, created_at, connection, doc) VALUES ('old', 1, 5, 'c', ?)"
+    facts = '{"provider": "p", "region": "r", "resource": "VM", "api": "start_vm", "elapsed_ms": 1.0, "attempt": 1}'
+    engine = sa.create_engine(f"sqlite:///{path}")
+    with engine.begin() as connection:
+        migrate(connection, None, "0002")
+        connection.exec_driver_sql(old, (facts,))
+        migrate(connection, "0002", "0003")
+        connection.exec_driver_sql(old.replace("'old'", "'beside'"), (facts,))
+    store = await open_store(f"sqlite:///{path}", ManualClock())
+    call = records.Call(
+        uid="new", created_at=6.0, connection="c", provider="p", region="r", resource="VM", api="start_vm",
+        elapsed_ms=1.0, attempt=1, requests=7,
+    )  # fmt: skip
+    await store.add_calls([call])
+    async with store.reading() as tx:
+        assert {row.uid: row.requests for row in await tx.find(records.Call)} == {"old": 0, "beside": 0, "new": 7}
+    await store.close()
+    with engine.begin() as connection:
+        assert connection.exec_driver_sql("SELECT sum(requests) FROM call").scalar() == 7
+        migrate(connection, HEAD, "0002")
+        assert "requests" not in {column["name"] for column in sa.inspect(connection).get_columns("call")}
+        assert connection.exec_driver_sql("SELECT count(*) FROM call").scalar() == 3
+    engine.dispose()
+
+
 async def test_a_newer_database_is_refused(path: Path) -> None:
     await upgrade(f"sqlite:///{path}")
     set_revision(path, "9999")

@@ -25,6 +25,7 @@ class CloudDriverInfo(Model):
     version: str = ""
     credential_keys: dict[str, bool] = Field(default_factory=dict, description="credential key → required")
     capability: dict[str, bool] = Field(default_factory=dict)
+    error: Annotated[str, Field(description="why it cannot be used; empty if it can")] = ""
 
 
 class CredentialRequest(Model):
@@ -84,10 +85,15 @@ class ConnectionConfigInfo(Model):
 
 
 class CheckResult(Model):
+    """``error`` is one sentence, ``code`` names it for programs, ``field`` and ``remedy`` say how to mend it."""
+
     conn_config_name: str
     ok: bool
     elapsed_ms: float
     error: str = ""
+    code: str = ""
+    field: str = ""
+    remedy: str = ""
     capability: dict[str, bool] = Field(default_factory=dict)
 
 
@@ -100,5 +106,6 @@ class CallHistoryRow(Model):
     api: str
     elapsed_ms: float
     attempt: int
+    requests: Annotated[int, Field(description="sent over the wire for it, as far as its driver tells")] = 0
     error_code: str = ""
     error: str = ""

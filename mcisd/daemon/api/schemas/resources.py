@@ -90,6 +90,7 @@ class CatalogueSpec(Model):
     gpus: int
     price: Annotated[float | None, Field(description="USD per hour")]
     price_date: str | None
+    network_gbps: float | None = None
 
 
 class CatalogueImage(Model):
@@ -98,3 +99,4 @@ class CatalogueImage(Model):
     os: str
     architecture: str
     guest_user: str
+    alias: Annotated[str, Field(description="its name on every cloud, such as ubuntu-24.04")] = ""

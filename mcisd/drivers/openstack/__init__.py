@@ -1,0 +1,1 @@
+"""OpenStack: keystone, nova, neutron and glance over HTTP, with our own client."""
