@@ -4,12 +4,13 @@
 ARGS ?=
 BIN := .venv/bin
 PINNED := pyproject.toml tools/setup.sh
+DRIVERS := $(wildcard tests/conformance/test_conformance_*driver*.py) tests/scenarios/test_many_clouds.py
 export PYTHON
 # Bytecode is wanted: without it each of the demonstration's processes would compile the package anew.
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test faults engines test-engines lint format bench docs lock clean
+.PHONY: help demo test faults engines test-engines clouds test-clouds lint format bench docs lock clean
 
 help: ## show this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 22
@@ -31,6 +32,16 @@ engines: ## fetch or build the real Kafka and InfluxDB, once, into ~/.cache/mcis
 
 test-engines: .venv/.dev-done ## the tests on the real engines alone; a missing engine is a failure
 	@MCISD_ENGINES=require exec $(BIN)/python -m pytest -m engines $(ARGS)
+
+clouds: .venv/.dev-done ## OpenStack, libvirt and QEMU for tests and for demo ARGS="--exit --libvirt"; as root on Debian, once
+	@tools/openstack.sh
+	@tools/libvirt.sh hypervisor
+	@$(BIN)/python -m mcisd.demo.hypervisor_image
+
+test-clouds: .venv/.dev-done ## every driver on the best backend there is, then the matrix; a missing backend is a failure
+	@mkdir -p build && rm -f build/matrix.jsonl
+	@MCISD_CLOUDS=require MCISD_MATRIX=$(CURDIR)/build/matrix.jsonl $(BIN)/python -m pytest $(DRIVERS) $(ARGS)
+	@$(BIN)/python -m tests.matrix build/matrix.jsonl
 
 lint: .venv/.dev-done ## form, style, types and who may import whom
 	$(BIN)/ruff format --check .
