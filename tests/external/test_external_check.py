@@ -7,6 +7,7 @@ import pytest
 
 from mcisd.daemon.check import Finding, check
 from mcisd.daemon.settings import Settings
+from mcisd.store.metadata.upgrade import HEAD
 from tests.engines import InfluxServer
 
 pytestmark = pytest.mark.engines
@@ -42,7 +43,7 @@ async def test_all_is_well(tree: dict[str, Any]) -> None:
     found = await checked(tree)
     assert {part: finding.text for part, finding in found.items() if not finding.ok} == {}
     assert "PostgreSQL" in found["metadata"].text
-    assert "schema 0002" in found["metadata"].text
+    assert f"schema {HEAD}" in found["metadata"].text
     assert "InfluxDB" in found["series"].text
     assert "6 topics" in found["bus"].text
 
