@@ -173,7 +173,7 @@ def _snapshot(home: Path, to: Path) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(240)
+@pytest.mark.timeout(900)
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
 async def test_a_kill_at_every_point_loses_doubles_and_orphans_nothing(case: Case, tmp_path: Path) -> None:
     start = await _start(case, tmp_path / "start")

@@ -137,7 +137,7 @@ async def test_a_sender_that_does_not_know_yet_of_the_other_repeats_only_what_is
 
 async def test_it_looks_by_itself_for_messages_that_others_made(post: Post) -> None:
     task = asyncio.create_task(post.sender(Bomb(0)).run())
-    await asyncio.sleep(0.05)
+    await until(lambda: post.clock.sleeping > 0)  # it has looked, and waits for its next look
     await post.write("ep-1", FIRING)
     await asyncio.sleep(0.05)
     assert post.got == []
