@@ -17,6 +17,9 @@ from mcisd.drivers.registry import DriverRegistry
 OWN_CLOUDS = CallPace(rate=500.0, burst=500, concurrency=64)
 """The pace of our own clouds and of hypervisors: nobody limits them, and a request costs next to nothing."""
 
+OPENSTACK = CallPace(concurrency=8)
+"""Neutron gives no answer for minutes when some dozens of ports are asked for at once; eight it bears."""
+
 
 @dataclass(slots=True)
 class Reach:
@@ -35,7 +38,7 @@ def reach(ground: Ground) -> Reach:
     host.run("call history", calls.run)
     ground.telemetry.add("calls_dropped_total", lambda: calls.dropped)
     ground.telemetry.add("cloud_requests_total", lambda: calls.requests)
-    paces = {"local": OWN_CLOUDS, "mock": OWN_CLOUDS, "libvirt": OWN_CLOUDS}
+    paces = {"local": OWN_CLOUDS, "mock": OWN_CLOUDS, "libvirt": OWN_CLOUDS, "openstack": OPENSTACK}
     gate = CallGate(ground.clock, calls.record, GateSettings(providers=paces))
     registry = DriverRegistry()
     clouds = Clouds(ground.store, registry, gate, ground.vault, ground.installation)
