@@ -22,8 +22,10 @@ EXAMPLES = Path(__file__).resolve().parents[2] / "systemd" / "examples"
 NAMES = sorted(path.stem for path in EXAMPLES.glob("*.env") if path.stem != "common")
 TIMEOUT = aiohttp.ClientTimeout(total=5)
 START_S, PATIENCE_S = 90.0, 90.0
-QUIET = {"Points rejected", "Points rejected by the series store", "Lost to slow readers"}
-"""Panels of what has not happened here: nothing was rejected or lost, so nothing was counted by reason or reader."""
+QUIET = {
+    "Points rejected", "Points rejected by the series store", "Lost to slow readers", "Cloud requests", "Cloud orphans",
+}  # fmt: skip
+"""Panels of what has not happened here: nothing was rejected or lost, and there is no cloud, so nothing was counted."""
 
 BUSY = {"What becomes of frames and changes", "Behind"}
 """Panels about the alarms that show something although no alarm fires."""
