@@ -56,6 +56,11 @@ class ManualClock:
         heapq.heappush(self._sleepers, (self._elapsed + seconds, self._count, future))
         await future
 
+    @property
+    def sleeping(self) -> int:
+        """How many wait for time to move on."""
+        return sum(not future.done() for _, _, future in self._sleepers)
+
     async def advance(self, seconds: float) -> None:
         """Move time on, waking each sleeper at its time and letting what it does run before going further."""
         target = self._elapsed + seconds

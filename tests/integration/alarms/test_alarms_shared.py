@@ -186,9 +186,8 @@ async def test_a_process_that_stood_still_does_no_harm_when_it_goes_on(site: Sit
     await site.send(a=10)
     log = site.bus.logs["metrics"]
     site.bus.seize("metrics", "alarms", 1, site.feed(1, "metrics"))
-    await asyncio.sleep(0.05)
+    await until(lambda: second.stats.partitions == 1)
     assert first.stats.partitions == 2, "it does not know yet"
-    assert second.stats.partitions == 1
     await site.send(a=90)
     await site.send(a=90)
     await site.send(a=10)
