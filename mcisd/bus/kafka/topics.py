@@ -97,17 +97,34 @@ class TopicKeeper:
         return found
 
     async def _check_settings(self, names: Mapping[str, Topic]) -> None:
+        for name, policy in (await self._until_known(names)).items():
+            if names[name].compacted != ("compact" in policy):
+                wanted = "compact" if names[name].compacted else "delete"
+                raise ConfigError(
+                    f"topic {name} has cleanup.policy {policy}, not {wanted}",
+                    field="bus.prefix",
+                    remedy=f"kafka-configs --alter --topic {name} --add-config cleanup.policy={wanted}",
+                )
+
+    async def _until_known(self, names: Mapping[str, Topic]) -> dict[str, str]:
+        """Name → cleanup.policy. The broker that is asked may not have heard yet of a topic that was just made."""
+        end = self._clock.monotonic() + CREATE_MS / 1000
+        while len(found := await self._policies(names)) < len(names):
+            if self._clock.monotonic() > end:
+                lacking = ", ".join(sorted(names.keys() - found.keys()))
+                raise BusError(f"no broker tells the settings of: {lacking}", remedy="check that all brokers run")
+            await self._clock.sleep(LEADER_POLL_S)
+        return found
+
+    async def _policies(self, names: Mapping[str, Topic]) -> dict[str, str]:
         asked = [ConfigResource(ConfigResourceType.TOPIC, name, {"cleanup.policy": ""}) for name in names]
-        for response in await self._admin.describe_configs(asked):
-            for _code, _message, _kind, name, entries in response.resources:
-                policy = next((entry[1] for entry in entries if entry[0] == "cleanup.policy"), "")
-                if names[name].compacted != ("compact" in policy):
-                    wanted = "compact" if names[name].compacted else "delete"
-                    raise ConfigError(
-                        f"topic {name} has cleanup.policy {policy}, not {wanted}",
-                        field="bus.prefix",
-                        remedy=f"kafka-configs --alter --topic {name} --add-config cleanup.policy={wanted}",
-                    )
+        return {
+            name: entry[1]
+            for response in await self._admin.describe_configs(asked)
+            for _code, _message, _kind, name, entries in response.resources
+            for entry in entries
+            if entry[0] == "cleanup.policy" and entry[1]
+        }
 
 
 def _check_partitions(name: str, topic: Topic, found: int) -> None:
