@@ -24,7 +24,7 @@ from mcisd.model.errors import (
     CloudTransientError,
 )
 
-TAKE_OVER = 30.0
+TAKE_OVER = 120.0
 """Seconds after which a port without a server is taken for what a dead controller has left."""
 LOOKS = (0.5, 1.0, 2.0, 4.0)
 """Pauses between looks whether the scheduler has found a host; a VM that fails later says so by its state."""

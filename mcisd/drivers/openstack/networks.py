@@ -8,10 +8,16 @@ import time
 
 from mcisd.drivers.openstack import naming
 from mcisd.drivers.openstack.client import Json
-from mcisd.drivers.openstack.part import Part, made_at
+from mcisd.drivers.openstack.part import Part, age
 from mcisd.drivers.openstack.translate import network_info
 from mcisd.model.cloud import NetworkInfo, NetworkRequest
-from mcisd.model.errors import CloudConflictError, CloudInvalidError, CloudNotFoundError, CloudTransientError
+from mcisd.model.errors import (
+    CloudConflictError,
+    CloudError,
+    CloudInvalidError,
+    CloudNotFoundError,
+    CloudTransientError,
+)
 
 CIDR = naming.INNER + "cidr"
 GROUP_NETWORK = naming.INNER + "network"
@@ -93,7 +99,12 @@ class Networks(Part):
                 }
                 for cidr in missing
             ]  # fmt: skip
-            known += (await self._client.post("neutron", "subnets", body={"subnets": body}))["subnets"]
+            try:
+                known += (await self._client.post("neutron", "subnets", body={"subnets": body}))["subnets"]
+            except (CloudConflictError, CloudInvalidError) as error:
+                if await self._client.pages("neutron", "subnets", "subnets", {"network_id": network_id}) == known:
+                    raise  # nobody else is at work here
+                raise _half_made(error) from error
         return sorted(
             known, key=lambda subnet: wanted.index(subnet["cidr"]) if subnet["cidr"] in wanted else len(wanted)
         )
@@ -106,19 +117,32 @@ class Networks(Part):
         """A router to the outside with a leg in each subnet."""
         external = await self._external_id()
         known = await self._routers(network_id)
+        legs = await self._legs(network_id, known)
         if known:
-            router_id = str(min(known, key=made_at)["id"])
+            router_id = min(known, key=lambda router: (str(router["id"]) not in legs.values(), age(router)))["id"]
         else:
             gateway = {"network_id": external}
             body = {"router": {"name": _router_name(network_id), "description": mark, "external_gateway_info": gateway}}
-            router_id = str((await self._client.post("neutron", "routers", body=body))["router"]["id"])
-        query = {"device_id": router_id, "network_id": network_id}
-        ports = await self._client.pages("neutron", "ports", "ports", query) if known else []
-        legs = {place["subnet_id"] for port in ports for place in port["fixed_ips"]}
-        for subnet in subnets:
-            if subnet not in legs:
-                leg = {"subnet_id": subnet}
+            router_id = (await self._client.post("neutron", "routers", body=body))["router"]["id"]
+        for subnet in [subnet for subnet in subnets if subnet not in legs]:
+            leg = {"subnet_id": subnet}
+            try:
                 await self._client.call("neutron", "PUT", "routers/{id}/add_router_interface", router_id, body=leg)
+            except (CloudConflictError, CloudInvalidError) as error:
+                if subnet not in await self._legs(network_id, await self._routers(network_id)):
+                    raise
+                if not known:
+                    await self._delete("neutron", "routers/{id}", router_id)
+                raise _half_made(error) from error
+
+    async def _legs(self, network_id: str, routers: list[Json]) -> dict[str, str]:
+        """Subnet → the router that has a leg in it."""
+        legs: dict[str, str] = {}
+        for router_id in [str(router["id"]) for router in routers]:
+            query = {"device_id": router_id, "network_id": network_id}
+            ports = await self._client.pages("neutron", "ports", "ports", query)
+            legs |= {str(place["subnet_id"]): router_id for port in ports for place in port["fixed_ips"]}
+        return legs
 
     async def _remove_router(self, router_id: str, network_id: str, subnets: list[str]) -> None:
         for subnet in subnets:
@@ -146,6 +170,10 @@ class Networks(Part):
                 )
             self._external = match[0]
         return self._external
+
+
+def _half_made(error: CloudError) -> CloudTransientError:
+    return CloudTransientError(f"another controller is making this network; the next try finds it ({error.message})")
 
 
 def _router_name(network_id: str) -> str:

@@ -32,11 +32,13 @@ async def command(local: Local) -> None:
 async def past(local: Local) -> None:
     """The newest values, then a period with a step, from what the agents sent."""
 
-    async def last() -> Any:
-        return (await local.api.get(f"{local.path}/monitoring?{CPU}"))["series"]
+    def of_both(series: list[Any]) -> list[Any]:
+        return series if {one["vm"] for one in series} == {"web-1", "web-2"} else []
 
-    newest = await eventually(last, "last values")
-    assert {one["vm"] for one in newest} == {"web-1", "web-2"}
+    async def last() -> list[Any]:
+        return of_both((await local.api.get(f"{local.path}/monitoring?{CPU}"))["series"])
+
+    newest = await eventually(last, "last values of both")
     assert all(time.time() - one["times"][0] < 30 for one in newest)
     start = int(time.time()) - 60
     query = f"{CPU}&start={start}&end={start + 120}&step=1"
@@ -49,8 +51,11 @@ async def past(local: Local) -> None:
     assert series["times"] == sorted(set(series["times"]))
     assert all(start <= at <= start + 120 for at in series["times"])
     assert all(value is None or 0 <= value <= 100 for value in series["values"])
-    counts = await local.api.get(f"{local.path}/monitoring?{query}&statistic=count")
-    assert {one["vm"] for one in counts["series"]} == {"web-1", "web-2"}
+
+    async def counted() -> list[Any]:
+        return of_both((await local.api.get(f"{local.path}/monitoring?{query}&statistic=count"))["series"])
+
+    await eventually(counted, "stored windows of both")
     wrong = await local.api("GET", f"{local.path}/monitoring?{query}&statistic=median", expect=422)
     assert wrong.body["field"] == "statistic"
 
