@@ -13,7 +13,8 @@ from mcisd.drivers.aws.account import AwsAccount, judge_region
 from mcisd.drivers.aws.catalogue import Shelf
 from mcisd.drivers.aws.inventory import AwsInventory
 from mcisd.drivers.aws.link import Link, Models
-from mcisd.drivers.aws.part import Memory, Turns, Young
+from mcisd.drivers.aws.part import Memory, Young
+from mcisd.drivers.turns import Turns
 from mcisd.model.cloud import ConnectionSpec
 from mcisd.model.errors import CloudInvalidError
 

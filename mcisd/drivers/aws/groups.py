@@ -21,7 +21,7 @@ class AwsGroups(Part):
     """SecurityGroupHandler."""
 
     async def create_security_group(self, request: SecurityGroupRequest) -> SecurityGroupInfo:
-        async with self._turns.of(f"group {request.token}"):
+        async with self._turns.of("group", request.token):
             tags = self._tagged("security-group", request.name, request.tags, request.token)
             name = f"mcisd-{self._unique(request.token)[:40]}"
             with self._young.forgiven():
@@ -72,7 +72,7 @@ class AwsKeys(Part):
     """KeyPairHandler. A key's id is its name at EC2, by which RunInstances takes it."""
 
     async def create_key_pair(self, request: KeyPairRequest) -> KeyPairInfo:
-        async with self._turns.of(f"key {request.token}"):
+        async with self._turns.of("key", request.token):
             tags = self._tagged("key-pair", request.name, request.tags, request.token)
             name = f"mcisd-{self._unique(request.token)[:40]}"
             made = await self._ec2_unless(

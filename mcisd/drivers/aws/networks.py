@@ -26,7 +26,7 @@ class AwsNetworks(Part):
     """Subnet → its VPC, which never changes."""
 
     async def create_network(self, request: NetworkRequest) -> NetworkInfo:
-        async with self._turns.of(f"network {request.token}"):
+        async with self._turns.of("network", request.token):
             with self._young.forgiven():
                 vpc, fresh = await self._vpc(request)
                 await self._way_out(vpc["VpcId"], request, fresh)

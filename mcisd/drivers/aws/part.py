@@ -1,41 +1,22 @@
 """What the parts of an AWS connection share. In: set by AwsConnection. Out: used by its parts."""
 
-import asyncio
 import contextlib
 import hashlib
 import time
 from abc import ABC
-from collections.abc import AsyncIterator, Collection, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from mcisd.drivers import marks
 from mcisd.drivers.aws.link import Document, Link
+from mcisd.drivers.turns import Turns
 from mcisd.model.cloud import ConnectionSpec
 from mcisd.model.errors import CloudNotFoundError, CloudTransientError
 
 MOST_REMEMBERED = 2000
 CHILDHOOD = 120.0
 """Seconds."""
-
-
-class Turns:
-    """One creation per token at a time; others of the same token wait and then find what it made."""
-
-    def __init__(self) -> None:
-        self._locks: dict[str, tuple[asyncio.Lock, int]] = {}
-
-    @asynccontextmanager
-    async def of(self, token: str) -> AsyncIterator[None]:
-        lock, waiting = self._locks.get(token, (asyncio.Lock(), 0))
-        self._locks[token] = (lock, waiting + 1)
-        try:
-            async with lock:
-                yield
-        finally:
-            lock, waiting = self._locks.pop(token)
-            if waiting > 1:
-                self._locks[token] = (lock, waiting - 1)
 
 
 class Memory(dict[str, str]):

@@ -1,10 +1,8 @@
 """What all parts of a connection share. In: a session. Out: the resource group, marks, and one creation at a time."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from collections.abc import Awaitable, Callable
 from typing import Any, TypeVar
-from weakref import WeakValueDictionary
 
 from mcisd.drivers.azure.errors import ResourceGroupMissingError
 from mcisd.drivers.azure.names import resource_group
@@ -12,6 +10,7 @@ from mcisd.drivers.azure.session import Json, Session
 from mcisd.drivers.azure.settings import Settings
 from mcisd.drivers.azure.translate import NAME
 from mcisd.drivers.marks import INSTALLATION, marked, ours
+from mcisd.drivers.turns import Turns
 from mcisd.model.errors import CloudNotFoundError
 
 T = TypeVar("T")
@@ -23,7 +22,7 @@ class AzurePart:
     def __init__(self, session: Session, installation: str) -> None:
         self._session = session
         self._installation = installation
-        self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
+        self._turns = Turns()
 
     @property
     def _settings(self) -> Settings:
@@ -42,12 +41,9 @@ class AzurePart:
         extra = {NAME: name[:256], **private}
         return {"location": self._settings.region, "tags": {**marked(tags, self._installation, token), **extra}}
 
-    @asynccontextmanager
-    async def _alone(self, name: str) -> AsyncIterator[None]:
+    def _alone(self, name: str) -> asyncio.Lock:
         """One creation of this name at a time: Azure cancels the first of two that overlap."""
-        lock = self._locks.setdefault(name, asyncio.Lock())
-        async with lock:
-            yield
+        return self._turns.of(name)
 
     async def _in_group(self, work: Callable[[], Awaitable[T]]) -> T:
         """``work``; where the resource group is missing it is made, and the work done again."""

@@ -9,7 +9,8 @@ from collections import OrderedDict
 from collections.abc import Callable, Coroutine
 from typing import Any, TypeVar
 from uuid import uuid4
-from weakref import WeakValueDictionary
+
+from mcisd.drivers.turns import Turns
 
 T = TypeVar("T")
 REMEMBERED = 4096
@@ -20,15 +21,11 @@ class Memory:
 
     def __init__(self) -> None:
         self.claimant = f"mcisd-{uuid4().hex[:12]}"
-        self._locks: WeakValueDictionary[tuple[str, ...], asyncio.Lock] = WeakValueDictionary()
+        self._turns = Turns()
         self._vms: OrderedDict[tuple[str, str], str] = OrderedDict()
 
     def lock(self, *key: str) -> asyncio.Lock:
-        """The lock of this key, which lives as long as somebody holds or awaits it."""
-        lock = self._locks.get(key)
-        if lock is None:
-            lock = self._locks[key] = asyncio.Lock()
-        return lock
+        return self._turns.of(*key)
 
     def keep(self, installation: str, token: str, vm_id: str) -> None:
         self._vms[installation, token] = vm_id

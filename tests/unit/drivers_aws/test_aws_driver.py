@@ -1,6 +1,5 @@
 """What the driver refuses before it asks anybody, and what its parts remember. In: credentials. Out: assertions."""
 
-import asyncio
 import subprocess
 import sys
 from pathlib import Path
@@ -10,7 +9,7 @@ import pytest
 from mcisd.drivers.aws.credentials import checked, judge_file
 from mcisd.drivers.aws.driver import AwsDriver
 from mcisd.drivers.aws.link import method_of, skew_of
-from mcisd.drivers.aws.part import MOST_REMEMBERED, Memory, Turns, Young, where
+from mcisd.drivers.aws.part import MOST_REMEMBERED, Memory, Young, where
 from mcisd.model.cloud import ConnectionSpec
 from mcisd.model.errors import CloudAuthError, CloudInvalidError, CloudNotFoundError, CloudTransientError
 
@@ -86,43 +85,6 @@ def test_the_library_is_not_imported_with_the_driver() -> None:
     program = "import sys, mcisd.drivers.aws.driver; print([m for m in sys.modules if 'boto' in m])"
     found = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert found.stdout.strip() == "[]"
-
-
-async def test_turns_are_by_token_and_leave_nothing() -> None:
-    turns, inside, most = Turns(), 0, 0
-
-    async def work(token: str) -> None:
-        nonlocal inside, most
-        async with turns.of(token):
-            inside += 1
-            most = max(most, inside)
-            await asyncio.sleep(0)
-            inside -= 1
-
-    await asyncio.gather(*(work("a") for _ in range(5)))
-    assert most == 1
-    await asyncio.gather(*(work(str(n)) for n in range(5)))
-    assert most == 5
-    assert turns._locks == {}
-
-
-async def test_a_turn_whose_owner_is_cancelled_is_passed_on() -> None:
-    turns = Turns()
-
-    async def hold() -> None:
-        async with turns.of("a"):
-            await asyncio.Event().wait()
-
-    holder = asyncio.create_task(hold())
-    await asyncio.sleep(0)
-    waiter = asyncio.create_task(hold())
-    await asyncio.sleep(0)
-    holder.cancel()
-    waiter.cancel()
-    await asyncio.gather(holder, waiter, return_exceptions=True)
-    async with asyncio.timeout(1), turns.of("a"):
-        assert len(turns._locks) == 1
-    assert turns._locks == {}
 
 
 def test_memory_is_bounded() -> None:
