@@ -40,6 +40,7 @@ async def test_a_turn_whose_owner_is_cancelled_is_passed_on() -> None:
     await asyncio.gather(holder, waiter, return_exceptions=True)
     async with asyncio.timeout(1), turns.of("a"):
         assert len(turns._locks) == 1
-    del holder, waiter  # whose tracebacks hold the lock
+    del holder, waiter  # whose tracebacks hold the lock, as does this wake-up
+    await asyncio.sleep(0)
     gc.collect()
     assert len(turns._locks) == 0
