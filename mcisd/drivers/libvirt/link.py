@@ -18,8 +18,12 @@ from mcisd.drivers.wire import sent
 from mcisd.model.errors import CloudTransientError
 
 T = TypeVar("T")
-THREADS = 8
-"""Calls at once on one connection; more wait here, in the event loop."""
+THREADS = 4
+"""Calls at once on one connection; more wait here, in the event loop.
+
+libvirtd reads nothing from a client that has five calls going (max_client_requests), not even the answers to its own
+questions whether we live: with more, one slow call too many would look like a broken connection.
+"""
 
 
 class Link:
