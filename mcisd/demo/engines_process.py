@@ -32,18 +32,45 @@ def cache_folder() -> Path:
     return Path(named) if named else Path.home() / ".cache" / "mcisd" / "engines"
 
 
+_SLICE = 200
+_unused: list[int] = []
+
+
 def free_ports(count: int) -> list[int]:
-    """Free ports of this host, below those the system gives to clients: a client that calls a stopped server again
-    and again would else be given the very port one day, and talk to itself."""
+    """Free ports of this host, none given twice, below those the system gives to clients: a client that calls a stopped
+    server again and again would else be given the very port one day, and talk to itself."""
     found: list[int] = []
-    for port in random.sample(range(20_000, 32_000), 2_000):
-        with socket.socket() as probe, contextlib.suppress(OSError):
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    while len(found) < count:
+        if not _unused:
+            _unused.extend(_claimed())
+        if _free(_unused[-1]):
+            found.append(_unused[-1])
+        _unused.pop()
+    return found
+
+
+def _claimed() -> list[int]:
+    """Ports that no other process takes by this function: a socket on the first of a slice holds the others for us."""
+    for first in random.sample(range(20_000, 32_000, _SLICE), 60):
+        claim = socket.socket()
+        try:
+            claim.bind(("127.0.0.1", first))
+        except OSError:
+            claim.close()
+            continue
+        atexit.register(claim.close)  # and until then somebody holds it
+        return random.sample(range(first + 1, first + _SLICE), _SLICE - 1)
+    raise EngineError("no free ports between 20000 and 32000 were found; remedy: end what uses them")
+
+
+def _free(port: int) -> bool:
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
             probe.bind(("127.0.0.1", port))
-            found.append(port)
-        if len(found) == count:
-            return found
-    raise EngineError(f"{count} free ports between 20000 and 32000 were not found; remedy: end what uses them")
+        except OSError:
+            return False
+        return True
 
 
 class ServerProcess:

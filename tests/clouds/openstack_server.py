@@ -19,6 +19,7 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
+from mcisd.demo.engines_process import free_ports
 from tests.clouds.openstack_config import COMPUTE_HOST, DATABASES, REGION, SECRET, Plan, Ports, catalogue, files
 
 PYTHON = "/usr/bin/python3"
@@ -41,13 +42,6 @@ def missing_packages() -> list[str]:
     )
     there = {line.split()[0] for line in asked.stdout.splitlines() if line.endswith("install ok installed")}
     return [name for name in PACKAGES if name not in there]
-
-
-def free_ports(count: int) -> list[int]:
-    """Ports of loopback that nobody listens on."""
-    with contextlib.ExitStack() as stack:
-        socks = [stack.enter_context(socket.create_server(("127.0.0.1", 0))) for _ in range(count)]
-        return [int(sock.getsockname()[1]) for sock in socks]
 
 
 class ControlPlane:

@@ -52,8 +52,8 @@ class LabDaemon(ScaledDaemon):
         self.roles = processes
         self._host = host
         self._interval_s = interval_s
-        self._ports = dict(zip(processes, free_ports(2 * len(processes))[::2], strict=True))
-        self._health = dict(zip(processes, free_ports(2 * len(processes))[1::2], strict=True))
+        self._ports = dict(zip(processes, free_ports(len(processes)), strict=True))
+        self._health = dict(zip(processes, free_ports(len(processes)), strict=True))
 
     @property
     def collectors(self) -> list[tuple[str, int]]:
