@@ -114,6 +114,10 @@ postgresql() {
 }
 
 need setpriv "the starting of engines" util-linux
+need flock "one run of this at a time" util-linux
+mkdir -p "$cache"
+exec 9>"$cache/.lock"
+flock -n 9 || { say "another run of this is at work; waiting for it" && flock 9; }
 postgresql
 kafka
 influxdb

@@ -88,6 +88,7 @@ async def libvirt() -> AsyncIterator[Stage]:
 
 @asynccontextmanager
 async def openstack() -> AsyncIterator[Stage]:
+    from mcisd.daemon.reach import OPENSTACK
     from mcisd.drivers.openstack.driver import OpenStackDriver
     from tests.clouds.openstack import OpenStack, running
     from tests.clouds.openstack_admin import PASSWORD, PROJECT, USER
@@ -98,9 +99,11 @@ async def openstack() -> AsyncIterator[Stage]:
     if missing := missing_packages():
         raise ImportError(f"packages are missing: {', '.join(missing)}")
 
+    at_once = OPENSTACK.concurrency
+
     async def bare(count: int) -> None:
         token = await asyncio.to_thread(cloud.admin.login, USER, PASSWORD, PROJECT)
-        await each(count, lambda number: asyncio.to_thread(_boot, cloud, token, number))
+        await each(count, lambda number: asyncio.to_thread(_boot, cloud, token, number), at_once)
 
     def _boot(cloud: OpenStack, token: str, number: int) -> None:
         server = {
@@ -119,7 +122,7 @@ async def openstack() -> AsyncIterator[Stage]:
             behind = (
                 "the real control plane of Debian 12 (Zed), nova's fake hypervisor; bare: create and delete, no port"
             )
-            yield Stage(behind, bench, bare)
+            yield Stage(behind, bench, bare, at_once=at_once)
 
 
 OPENERS: dict[str, Opener] = {

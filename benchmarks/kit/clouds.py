@@ -16,20 +16,21 @@ from mcisd.model.cloud import ConnectionSpec
 from tests.conformance.driver_bench import DriverBench
 
 AT_ONCE = 16
-"""Calls under way, as the gate allows a connection."""
+"""Calls under way, as the gate allows most connections."""
 Bare = Callable[[int], Awaitable[None]]
 
 
 @dataclass
 class Stage:
     """One cloud. ``bare`` makes so many VMs by the cloud's own API without our driver, None where that is not written;
-    ``most`` is how many VMs the backend bears.
+    ``most`` is how many VMs the backend bears, ``at_once`` how many calls the gate lets it have under way.
     """
 
     behind: str
     bench: DriverBench
     bare: Bare | None = None
     most: int = 100
+    at_once: int = AT_ONCE
 
 
 Opener = Callable[[], AbstractAsyncContextManager[Stage]]
@@ -54,9 +55,9 @@ async def _bare_mock(cloud: MockCloud, count: int) -> None:
     await each(count, lambda _number: cloud.call("start_vm", region, lambda _now: None))
 
 
-async def each(count: int, work: Callable[[int], Awaitable[object]]) -> None:
-    """``work`` for 0 … count - 1, AT_ONCE at a time."""
-    slots = asyncio.Semaphore(AT_ONCE)
+async def each(count: int, work: Callable[[int], Awaitable[object]], at_once: int = AT_ONCE) -> None:
+    """``work`` for 0 … count - 1, ``at_once`` at a time."""
+    slots = asyncio.Semaphore(at_once)
 
     async def one(number: int) -> None:
         async with slots:
