@@ -86,7 +86,7 @@ influxdb() {
     need cc "the building of InfluxDB" build-essential
     need git "the building of InfluxDB" git
     begin
-    say "building InfluxDB $INFLUXDB from source (Go and Rust): about five minutes"
+    say "building InfluxDB $INFLUXDB from source (Go and Rust): about four minutes"
     cp "$here/influxdb/go.mod" "$here/influxdb/go.sum" "$work/"
     cp "$here/influxdb/tools.go.txt" "$work/tools.go"
     # Flux denies the warnings of the Rust compiler of its time; a newer compiler has new ones.
@@ -94,11 +94,12 @@ influxdb() {
     chmod +x "$work/rustc-wrap"
     mkdir "$work/tools" "$work/out"
     cd "$work"
+    # Built a fifth faster: nothing for debuggers, no link-time optimization of Flux's compiler, which runs once a query.
     patiently "$work/go-tools.log" "building the tool that builds Flux" \
         env GOFLAGS=-mod=mod GOBIN="$work/tools" go install github.com/influxdata/pkg-config
     patiently "$work/influxdb.log" "building InfluxDB" \
         env RUSTUP_TOOLCHAIN=stable RUSTC_WRAPPER="$work/rustc-wrap" PATH="$work/tools:$PATH" CGO_ENABLED=1 \
-        go build -mod=readonly -tags sqlite_foreign_keys,sqlite_json,noasset -o "$work/out/influxd" \
+        CARGO_PROFILE_RELEASE_LTO=off go build -gcflags=all=-dwarf=false -ldflags=-w -mod=readonly -tags sqlite_foreign_keys,sqlite_json,noasset -o "$work/out/influxd" \
         github.com/influxdata/influxdb/v2/cmd/influxd
     "$work/out/influxd" version >/dev/null || fail "the influxd that was built does not run" "look at $work"
     cd "$here"
