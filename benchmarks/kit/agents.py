@@ -25,6 +25,7 @@ from mcisd.model import wire
 
 STDIN = 0
 SILENCE_S = 300.0
+LOOK_S = 0.1
 CONNECT_S, FIRST_PAUSE_S, LONGEST_PAUSE_S = 10.0, 1.0, 30.0  # the agent's own
 
 
@@ -63,8 +64,11 @@ class Agents:
             self._open(number)
         end, turned_away = time.monotonic() + SILENCE_S, 0
         while waiting := sum(not link.up or link.waiting > 0 for link in self._links.values()) + len(self._again):
-            self._serve(0.1)
             now = time.monotonic()
+            look = now + LOOK_S  # to look at all of them more often would be most of the work
+            while now < look:
+                self._serve(look - now)
+                now = time.monotonic()
             for link in [one for one in self._links.values() if not one.up and now - one.began > CONNECT_S]:
                 self._lose(link)
             turned_away += len(self._lost)
