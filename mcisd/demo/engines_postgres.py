@@ -1,5 +1,7 @@
 """PostgreSQL on this machine: one server with its data in a folder. Out: addresses of databases, faults on demand."""
 
+import asyncio
+import contextlib
 import os
 import pwd
 import secrets
@@ -8,7 +10,7 @@ import signal
 from collections.abc import Mapping
 from pathlib import Path
 
-from mcisd.demo.engines_process import EngineError, ServerProcess, free_ports, run_once
+from mcisd.demo.engines_process import POLL, EngineError, ServerProcess, free_ports, run_once
 
 LIBRARY = Path("/usr/lib/postgresql")
 START_TIMEOUT = 30.0
@@ -101,7 +103,20 @@ class PostgresEngine:
                 return False
             return True
 
+        async with asyncio.timeout(START_TIMEOUT):
+            # Workers of a server that was killed soon notice, and hold its memory until then.
+            while self._workers():  # noqa: ASYNC110 - another program's processes tell nobody of their end
+                await asyncio.sleep(POLL)
         await self._process.start(ready, START_TIMEOUT)
+
+    def _workers(self) -> bool:
+        """Whether processes of the server live: each works in the directory of its data."""
+        data = self.folder.resolve() / "data"
+        for place in Path("/proc").glob("[0-9]*/cwd"):
+            with contextlib.suppress(OSError):  # it ended in this moment, or is somebody else's
+                if place.readlink() == data:
+                    return True
+        return False
 
     async def stop(self, kill: bool = False) -> None:
         """End it; ``kill`` gives no chance to tidy up. The data stays."""

@@ -159,13 +159,16 @@ async def test_an_agent_that_dies_at_once_is_an_error_and_is_not_left_running(vm
 async def test_an_installation_that_is_under_way_is_waited_for_then_told(vm: FleetHost, pool: SshPool) -> None:
     lock = vm.home / ".mcisd" / "lock"
     lock.mkdir(parents=True)
-    holder = asyncio.create_task(pool.run(vm.target(), "sh -c 'sleep 30; true' /install.sh", timeout=60))
-    await until(lambda: bool(pids_with("/install.sh")))
-    (lock / "pid").write_text(f"{pids_with('/install.sh')[0]}\n")
+    hold, name = vm.home / "hold", f"{vm.home}/install.sh"
+    hold.touch()
+    command = f"sh -c 'while test -e {hold}; do sleep 0.2; done' {name}"
+    holder = asyncio.create_task(pool.run(vm.target(), command, timeout=170))
+    await until(lambda: bool(pids_with(name)))
+    (lock / "pid").write_text(f"{pids_with(name)[0]}\n")
     with pytest.raises(HostUnreachableError, match="another installation"):
-        await install_agent(pool, vm.target(), make_spec(), timeout=50)
-    holder.cancel()
-    await asyncio.gather(holder, return_exceptions=True)
+        await install_agent(pool, vm.target(), make_spec(), timeout=160)
+    hold.unlink()
+    await holder
 
 
 async def test_a_lock_of_a_dead_installation_does_not_matter(vm: FleetHost, pool: SshPool) -> None:
