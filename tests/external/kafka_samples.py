@@ -1,6 +1,7 @@
 """The sample path on a real Kafka in small: collectors that receive, writers that aggregate, one store for all."""
 
 import asyncio
+import contextlib
 import random
 import sys
 from collections.abc import Mapping
@@ -22,6 +23,7 @@ from mcisd.collectors.windows import WindowBlock
 from mcisd.collectors.writer import Writer
 from mcisd.model.errors import StoreError
 from mcisd.model.identity import NOBODY, Identity
+from tests.external.kafka_kit import until
 
 LIMITS = KafkaLimits(session_s=10.0, heartbeat_s=0.3, handover_s=7.0)
 
@@ -44,6 +46,14 @@ class Windows:
                 row = int(b.count[i, 0]), float(b.min[i, 0]), float(b.max[i, 0]), float(b.last[i, 0])
                 self.rows[vm, int(b.starts_ms[i])] = row
         return sum(len(b.vms) for b in blocks)
+
+
+async def stored(store: Windows, wanted: Mapping[tuple[str, int], tuple[int, float, float, float]]) -> None:
+    """Wait until just these windows are there; the error names those that are not as they should be."""
+    with contextlib.suppress(TimeoutError):  # told below
+        await until(lambda: store.rows == wanted, patience=120)
+    keys = sorted(store.rows.keys() | wanted.keys())
+    assert {k: (store.rows.get(k), wanted.get(k)) for k in keys if store.rows.get(k) != wanted.get(k)} == {}
 
 
 class Ledger:

@@ -12,7 +12,7 @@ from mcisd.aio.supervise import TaskSet
 from mcisd.demo.engines import KafkaEngine
 from tests.external import kafka_samples
 from tests.external.kafka_kit import until
-from tests.external.kafka_samples import CollectorProcess, Ledger, Place, Windows, WriterProcess
+from tests.external.kafka_samples import CollectorProcess, Ledger, Place, Windows, WriterProcess, stored
 from tests.integration.collectors.collectors_faulty import FRAMES, FaultyAgent
 
 pytestmark = pytest.mark.engines
@@ -53,7 +53,7 @@ async def test_each_sample_is_stored_once_whoever_comes_and_goes(place: Place) -
     async with asyncio.timeout(60):
         await asyncio.gather(*running)
     wanted = expected(agents, place.width_ms)
-    await until(lambda: store.rows == wanted, patience=60)
+    await stored(store, wanted)
     assert any(len(agent.kept) < FRAMES for agent in agents)
     assert {name: one.host for name, one in store.names.items()} == {a.vm: f"host-{a.vm}" for a in agents}
     await asyncio.sleep(2.0)
@@ -132,6 +132,6 @@ async def test_a_broker_that_is_killed_and_comes_back_loses_nothing(place: Place
     async with asyncio.timeout(90):
         await asyncio.gather(*running)
     wanted = expected(agents, place.width_ms)
-    await until(lambda: store.rows == wanted, patience=60)
+    await stored(store, wanted)
     await writer.stop()
     await collector.stop()
