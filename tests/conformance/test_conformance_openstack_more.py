@@ -14,7 +14,7 @@ from mcisd.drivers.openstack import client, launch
 from mcisd.drivers.openstack.driver import OpenStackConnection, OpenStackDriver
 from mcisd.drivers.wire import heard
 from mcisd.model.cloud import CloudVmState as State
-from mcisd.model.cloud import ConnectionSpec, NetworkInfo
+from mcisd.model.cloud import ConnectionSpec, NetworkInfo, SecurityGroupInfo
 from mcisd.model.errors import CloudAuthError, CloudError, CloudInvalidError, CloudQuotaError, CloudTransientError
 from tests.clouds import openstack_rules
 from tests.clouds.openstack import OpenStack
@@ -142,6 +142,29 @@ async def test_two_controllers_at_one_network(outside: OpenStackBench, part: str
         assert "another controller" in caught.value.message
         assert await bench.network(second, token) == made[0]
     assert sorted(item.kind for item in await second.list_owned()) == ["gateway", "network"]
+
+
+async def test_two_controllers_at_one_group(bench: OpenStackBench) -> None:
+    token = fresh("tok")
+    first, second = await opened(bench), await opened(bench)
+    network = await bench.network(first)
+    broken = refusal(500, {"NeutronError": {"type": "x", "message": "x", "detail": ""}})
+    async with bench.front.rule(Rule(partial(_meets, "POST", "/security-group-rules"), reply=broken)):
+        with pytest.raises(CloudTransientError):
+            await bench.group(first, network.id, token)
+    post = second._client.post
+    made: list[SecurityGroupInfo] = []
+
+    async def late(service: str, path: str, *ids: str, body: Any) -> Any:
+        if path == "security-group-rules" and not made:
+            made.append(await bench.group(first, network.id, token))
+        return await post(service, path, *ids, body=body)
+
+    with mock.patch.object(second._client, "post", late):
+        with pytest.raises(CloudTransientError) as caught:
+            await bench.group(second, network.id, token)
+        assert "another controller" in caught.value.message
+        assert await bench.group(second, network.id, token) == made[0]
 
 
 async def test_a_router_without_a_leg_beside_one_that_has_it(outside: OpenStackBench) -> None:

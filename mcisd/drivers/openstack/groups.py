@@ -7,7 +7,7 @@ from mcisd.drivers.openstack.client import Json
 from mcisd.drivers.openstack.networks import GROUP_NETWORK, Networks
 from mcisd.drivers.openstack.translate import group_info, rule_body, rule_of
 from mcisd.model.cloud import FirewallRule, SecurityGroupInfo, SecurityGroupRequest
-from mcisd.model.errors import CloudNotFoundError, CloudTransientError
+from mcisd.model.errors import CloudConflictError, CloudNotFoundError, CloudTransientError
 
 
 class Groups(Networks):
@@ -59,5 +59,15 @@ class Groups(Networks):
         made: list[Json] = []
         if missing:
             body = {"security_group_rules": [rule_body(rule, str(group["id"])) for rule in missing]}
-            made = (await self._client.post("neutron", "security-group-rules", body=body))["security_group_rules"]
+            try:
+                made = (await self._client.post("neutron", "security-group-rules", body=body))["security_group_rules"]
+            except CloudConflictError as error:
+                query = {"id": str(group["id"])}
+                seen = await self._client.pages("neutron", "security-groups", "security_groups", query)
+                now = {rule_of(item) for found in seen for item in found.get("security_group_rules") or []}
+                if not now & set(missing):
+                    raise  # nobody else is at work here
+                raise CloudTransientError(
+                    f"another controller is making this group; the next try finds it ({error.message})"
+                ) from error
         return {**group, "security_group_rules": [*ours.values(), *made]}
