@@ -123,7 +123,7 @@ async def broken_network(lab: Lab, line: Cable) -> None:
         ("cut", 20.0, line.cut, line.mend),
         ("half open, agents deaf", 20.0, line.deafen_agents, line.cure),
         ("half open, collectors deaf", 20.0, line.deafen_collectors, line.cure),
-        ("cut for long", 60.0, line.cut, line.mend),
+        ("cut for long", 90.0, line.cut, line.mend),
     )
     await lab.command("raise")
     for name, seconds, begin, end in faults:

@@ -66,9 +66,10 @@ async def sleeper() -> Outcome:
 
 async def broken_network() -> Outcome:
     """Cut and half open. After the short faults everybody is back within 40 s (30 s of patience, a try of 10 s that may
-    fall into the cut), so only in the long cut all VMs are silent for longer than the rule allows."""
+    fall into the cut), or some seconds later on a busy machine, so only in the long cut all VMs are silent for longer
+    than the rule allows."""
     async with cable() as line:
-        size = Size(host=line.host, prefix=line.prefix, no_data_s=45.0, silent=1)
+        size = Size(host=line.host, prefix=line.prefix, no_data_s=70.0, silent=1)
         return await told("network cut and half open", size, lambda lab: stories.broken_network(lab, line))
 
 
