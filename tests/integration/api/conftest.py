@@ -55,11 +55,11 @@ async def local(tmp_path_factory: pytest.TempPathFactory, records: Records) -> A
     """A daemon with real agents, and two real VMs of a local cloud that ends with it."""
     cloud = tmp_path_factory.mktemp("cloud")
     settings = settings_of(tmp_path_factory.mktemp("home"), agents={"enabled": True, "interval_s": 0.5})
-    async with daemon(settings, build_bundle) as running:
-        try:
+    try:
+        async with daemon(settings, build_bundle) as running:
             yield await local_world(running, cloud)
-        finally:
-            await asyncio.to_thread(launch.stop, cloud, terminate=True)
+    finally:  # only then: a daemon that looks at its VMs would start their cloud again
+        await asyncio.to_thread(launch.stop, cloud, terminate=True)
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="session")
