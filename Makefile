@@ -27,7 +27,7 @@ demo: .venv/.base-done ## launch 18 hosts in 4 clouds, watch them, break them, m
 test: .venv/.dev-done ## all tests that this machine can run; the last lines say what was left out
 	@exec $(BIN)/python -m pytest $(ARGS)
 
-engines: ## fetch or build the real Kafka and InfluxDB, once, into ~/.cache/mcisd/engines (five minutes)
+engines: ## fetch or build the real Kafka and InfluxDB, once, into ~/.cache/mcisd/engines (four minutes)
 	@tools/engines.sh
 
 test-engines: .venv/.dev-done ## the tests on the real engines alone; a missing engine is a failure

@@ -99,7 +99,8 @@ influxdb() {
         env GOFLAGS=-mod=mod GOBIN="$work/tools" go install github.com/influxdata/pkg-config
     patiently "$work/influxdb.log" "building InfluxDB" \
         env RUSTUP_TOOLCHAIN=stable RUSTC_WRAPPER="$work/rustc-wrap" PATH="$work/tools:$PATH" CGO_ENABLED=1 \
-        CARGO_PROFILE_RELEASE_LTO=off go build -gcflags=all=-dwarf=false -ldflags=-w -mod=readonly -tags sqlite_foreign_keys,sqlite_json,noasset -o "$work/out/influxd" \
+        CARGO_PROFILE_RELEASE_LTO=off go build -mod=readonly -gcflags=all=-dwarf=false -ldflags=-w \
+        -tags sqlite_foreign_keys,sqlite_json,noasset -o "$work/out/influxd" \
         github.com/influxdata/influxdb/v2/cmd/influxd
     "$work/out/influxd" version >/dev/null || fail "the influxd that was built does not run" "look at $work"
     cd "$here"

@@ -43,15 +43,16 @@ def free_ports(count: int) -> list[int]:
     while len(found) < count:
         if not _unused:
             _unused.extend(_claimed())
-        if _free(_unused[-1]):
-            found.append(_unused[-1])
-        _unused.pop()
+        port = _unused.pop()
+        if _free(port):
+            found.append(port)
     return found
 
 
 def _claimed() -> list[int]:
     """Ports that no other process takes by this function: a socket on the first of a slice holds the others for us."""
-    for first in random.sample(range(20_000, 32_000, _SLICE), 60):
+    slices = range(20_000, 32_000, _SLICE)
+    for first in random.sample(slices, len(slices)):
         claim = socket.socket()
         try:
             claim.bind(("127.0.0.1", first))

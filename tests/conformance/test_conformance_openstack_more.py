@@ -14,7 +14,7 @@ from mcisd.drivers.openstack import client, launch
 from mcisd.drivers.openstack.driver import OpenStackConnection, OpenStackDriver
 from mcisd.drivers.wire import heard
 from mcisd.model.cloud import CloudVmState as State
-from mcisd.model.cloud import ConnectionSpec, NetworkInfo, SecurityGroupInfo
+from mcisd.model.cloud import ConnectionSpec
 from mcisd.model.errors import CloudAuthError, CloudError, CloudInvalidError, CloudQuotaError, CloudTransientError
 from tests.clouds import openstack_rules
 from tests.clouds.openstack import OpenStack
@@ -119,62 +119,57 @@ async def test_two_controllers_make_one_of_each(outside: OpenStackBench) -> None
     assert sorted(item.kind for item in owned if item.token == token) == ["gateway", "network", "security-group"]
 
 
-@pytest.mark.parametrize("part", ["subnets", "routers"])
-async def test_two_controllers_at_one_network(outside: OpenStackBench, part: str) -> None:
-    """One was interrupted; while the other goes on from there, the first comes back and is faster."""
-    bench, token = outside, fresh("tok")
-    first, second = await opened(bench), await opened(bench)
+async def refused_once(bench: OpenStackBench, method: str, path: str, work: Callable[[], Awaitable[object]]) -> None:
+    """``work`` is interrupted where it sends this request."""
     broken = refusal(500, {"NeutronError": {"type": "x", "message": "x", "detail": ""}})
-    async with bench.front.rule(Rule(partial(_meets, "POST", f"/{part}"), reply=broken)):
+    async with bench.front.rule(Rule(partial(_meets, method, path), reply=broken)):
         with pytest.raises(CloudTransientError):
-            await bench.network(first, token)
-    post = second._client.post
-    made: list[NetworkInfo] = []
+            await work()
+
+
+async def overtaken(
+    bench: OpenStackBench,
+    connection: OpenStackConnection,
+    part: str,
+    make: Callable[[OpenStackConnection], Awaitable[T]],
+) -> None:
+    """Another controller was interrupted where it makes this part. While ``connection`` goes on from there, the other
+    comes back and is faster: told so, ``connection`` finds at its next try what the other made."""
+    other = await opened(bench)
+    await refused_once(bench, "POST", f"/{part}", lambda: make(other))
+    post = connection._client.post
+    made: list[object] = []
 
     async def late(service: str, path: str, *ids: str, body: Any) -> Any:
         if path == part and not made:
-            made.append(await bench.network(first, token))
+            made.append(await make(other))
         return await post(service, path, *ids, body=body)
 
-    with mock.patch.object(second._client, "post", late):
+    with mock.patch.object(connection._client, "post", late):
         with pytest.raises(CloudTransientError) as caught:
-            await bench.network(second, token)
+            await make(connection)
         assert "another controller" in caught.value.message
-        assert await bench.network(second, token) == made[0]
-    assert sorted(item.kind for item in await second.list_owned()) == ["gateway", "network"]
+        assert await make(connection) == made[0]
+
+
+@pytest.mark.parametrize("part", ["subnets", "routers"])
+async def test_two_controllers_at_one_network(outside: OpenStackBench, part: str) -> None:
+    connection, token = await opened(outside), fresh("tok")
+    await overtaken(outside, connection, part, lambda one: outside.network(one, token))
+    assert sorted(item.kind for item in await connection.list_owned()) == ["gateway", "network"]
 
 
 async def test_two_controllers_at_one_group(bench: OpenStackBench) -> None:
-    token = fresh("tok")
-    first, second = await opened(bench), await opened(bench)
-    network = await bench.network(first)
-    broken = refusal(500, {"NeutronError": {"type": "x", "message": "x", "detail": ""}})
-    async with bench.front.rule(Rule(partial(_meets, "POST", "/security-group-rules"), reply=broken)):
-        with pytest.raises(CloudTransientError):
-            await bench.group(first, network.id, token)
-    post = second._client.post
-    made: list[SecurityGroupInfo] = []
-
-    async def late(service: str, path: str, *ids: str, body: Any) -> Any:
-        if path == "security-group-rules" and not made:
-            made.append(await bench.group(first, network.id, token))
-        return await post(service, path, *ids, body=body)
-
-    with mock.patch.object(second._client, "post", late):
-        with pytest.raises(CloudTransientError) as caught:
-            await bench.group(second, network.id, token)
-        assert "another controller" in caught.value.message
-        assert await bench.group(second, network.id, token) == made[0]
+    connection, token = await opened(bench), fresh("tok")
+    network = await bench.network(connection)
+    await overtaken(bench, connection, "security-group-rules", lambda one: bench.group(one, network.id, token))
 
 
 async def test_a_router_without_a_leg_beside_one_that_has_it(outside: OpenStackBench) -> None:
     """What is left of a controller that died is not preferred for its age."""
     bench, token = outside, fresh("tok")
     connection = await opened(bench)
-    broken = refusal(500, {"NeutronError": {"type": "x", "message": "x", "detail": ""}})
-    async with bench.front.rule(Rule(partial(_meets, "PUT", "/add_router_interface"), reply=broken)):
-        with pytest.raises(CloudTransientError):
-            await bench.network(connection, token)
+    await refused_once(bench, "PUT", "/add_router_interface", lambda: bench.network(connection, token))
     async with bench.front.rule(Rule(partial(_meets, "GET", "/routers"), reply=refusal(200, {"routers": []}))):
         network = await bench.network(connection, token)
     assert await bench.network(connection, token) == network

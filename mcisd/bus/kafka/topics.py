@@ -1,7 +1,8 @@
 """Topics on the brokers. In: topics as declared. Out: topics that are there and fit, and their partitions."""
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import TypeVar
 
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
@@ -12,6 +13,7 @@ from mcisd.bus.base import Topic
 from mcisd.bus.kafka.options import KafkaOptions, client_arguments
 from mcisd.model.errors import BusError, ConfigError
 
+T = TypeVar("T")
 log = logging.getLogger(__name__)
 EXISTS = 36
 CREATE_MS = 20_000
@@ -88,16 +90,27 @@ class TopicKeeper:
         }
 
     async def _until_led(self, names: Mapping[str, Topic]) -> dict[str, int]:
+        return await self._of_all(names, self._partitions, "topics without leaders", "check that enough brokers run")
+
+    async def _of_all(
+        self,
+        names: Mapping[str, Topic],
+        look: Callable[[Mapping[str, Topic]], Awaitable[dict[str, T]]],
+        lack: str,
+        remedy: str,
+    ) -> dict[str, T]:
+        """What ``look`` tells as soon as it tells it of every topic; BusError names those of which it does not."""
         end = self._clock.monotonic() + CREATE_MS / 1000
-        while len(found := await self._partitions(names)) < len(names):
+        while len(found := await look(names)) < len(names):
             if self._clock.monotonic() > end:
-                lacking = ", ".join(sorted(names.keys() - found.keys()))
-                raise BusError(f"topics without leaders: {lacking}", remedy="check that enough brokers run")
+                raise BusError(f"{lack}: {', '.join(sorted(names.keys() - found.keys()))}", remedy=remedy)
             await self._clock.sleep(LEADER_POLL_S)
         return found
 
     async def _check_settings(self, names: Mapping[str, Topic]) -> None:
-        for name, policy in (await self._until_known(names)).items():
+        """The broker that is asked may not have heard yet of a topic that was just made."""
+        lack, remedy = "no broker tells the settings of", "check that all brokers run"
+        for name, policy in (await self._of_all(names, self._policies, lack, remedy)).items():
             if names[name].compacted != ("compact" in policy):
                 wanted = "compact" if names[name].compacted else "delete"
                 raise ConfigError(
@@ -106,17 +119,8 @@ class TopicKeeper:
                     remedy=f"kafka-configs --alter --topic {name} --add-config cleanup.policy={wanted}",
                 )
 
-    async def _until_known(self, names: Mapping[str, Topic]) -> dict[str, str]:
-        """Name → cleanup.policy. The broker that is asked may not have heard yet of a topic that was just made."""
-        end = self._clock.monotonic() + CREATE_MS / 1000
-        while len(found := await self._policies(names)) < len(names):
-            if self._clock.monotonic() > end:
-                lacking = ", ".join(sorted(names.keys() - found.keys()))
-                raise BusError(f"no broker tells the settings of: {lacking}", remedy="check that all brokers run")
-            await self._clock.sleep(LEADER_POLL_S)
-        return found
-
     async def _policies(self, names: Mapping[str, Topic]) -> dict[str, str]:
+        """Name → cleanup.policy."""
         asked = [ConfigResource(ConfigResourceType.TOPIC, name, {"cleanup.policy": ""}) for name in names]
         return {
             name: entry[1]

@@ -5,6 +5,7 @@ import time
 from mcisd.drivers.openstack import naming
 from mcisd.drivers.openstack.client import Json
 from mcisd.drivers.openstack.networks import GROUP_NETWORK, Networks
+from mcisd.drivers.openstack.part import half_made
 from mcisd.drivers.openstack.translate import group_info, rule_body, rule_of
 from mcisd.model.cloud import FirewallRule, SecurityGroupInfo, SecurityGroupRequest
 from mcisd.model.errors import CloudConflictError, CloudNotFoundError, CloudTransientError
@@ -67,7 +68,5 @@ class Groups(Networks):
                 now = {rule_of(item) for found in seen for item in found.get("security_group_rules") or []}
                 if not now & set(missing):
                     raise  # nobody else is at work here
-                raise CloudTransientError(
-                    f"another controller is making this group; the next try finds it ({error.message})"
-                ) from error
+                raise half_made("group", error) from error
         return {**group, "security_group_rules": [*ours.values(), *made]}

@@ -8,16 +8,10 @@ import time
 
 from mcisd.drivers.openstack import naming
 from mcisd.drivers.openstack.client import Json
-from mcisd.drivers.openstack.part import Part, age
+from mcisd.drivers.openstack.part import Part, age, half_made
 from mcisd.drivers.openstack.translate import network_info
 from mcisd.model.cloud import NetworkInfo, NetworkRequest
-from mcisd.model.errors import (
-    CloudConflictError,
-    CloudError,
-    CloudInvalidError,
-    CloudNotFoundError,
-    CloudTransientError,
-)
+from mcisd.model.errors import CloudConflictError, CloudInvalidError, CloudNotFoundError, CloudTransientError
 
 CIDR = naming.INNER + "cidr"
 GROUP_NETWORK = naming.INNER + "network"
@@ -102,9 +96,10 @@ class Networks(Part):
             try:
                 known += (await self._client.post("neutron", "subnets", body={"subnets": body}))["subnets"]
             except (CloudConflictError, CloudInvalidError) as error:
-                if await self._client.pages("neutron", "subnets", "subnets", {"network_id": network_id}) == known:
+                seen = await self._client.pages("neutron", "subnets", "subnets", {"network_id": network_id})
+                if all(subnet["cidr"] not in missing for subnet in seen):
                     raise  # nobody else is at work here
-                raise _half_made(error) from error
+                raise half_made("network", error) from error
         return sorted(
             known, key=lambda subnet: wanted.index(subnet["cidr"]) if subnet["cidr"] in wanted else len(wanted)
         )
@@ -133,7 +128,7 @@ class Networks(Part):
                     raise
                 if not known:
                     await self._delete("neutron", "routers/{id}", router_id)
-                raise _half_made(error) from error
+                raise half_made("network", error) from error
 
     async def _legs(self, network_id: str, routers: list[Json]) -> dict[str, str]:
         """Subnet → the router that has a leg in it."""
@@ -170,10 +165,6 @@ class Networks(Part):
                 )
             self._external = match[0]
         return self._external
-
-
-def _half_made(error: CloudError) -> CloudTransientError:
-    return CloudTransientError(f"another controller is making this network; the next try finds it ({error.message})")
 
 
 def _router_name(network_id: str) -> str:

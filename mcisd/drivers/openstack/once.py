@@ -25,6 +25,7 @@ class Memory:
         self._vms: OrderedDict[tuple[str, str], str] = OrderedDict()
 
     def lock(self, *key: str) -> asyncio.Lock:
+        """The lock of this key, common to all connections of the driver."""
         return self._turns.of(*key)
 
     def keep(self, installation: str, token: str, vm_id: str) -> None:

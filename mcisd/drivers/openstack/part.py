@@ -7,7 +7,7 @@ from mcisd.drivers.openstack.client import Client, Json
 from mcisd.drivers.openstack.faults import server_time
 from mcisd.drivers.openstack.once import Memory, Works
 from mcisd.drivers.openstack.settings import Settings
-from mcisd.model.errors import CloudNotFoundError
+from mcisd.model.errors import CloudError, CloudNotFoundError, CloudTransientError
 
 LOOK = 0.3
 """Seconds between looks at a second that has not passed yet."""
@@ -77,6 +77,11 @@ class Part:
         body = {"tags": [*known, *missing]}
         await self._client.call("neutron", "PUT", kind + "/{id}/tags", item["id"], body=body)
         return {**item, "tags": body["tags"]}
+
+
+def half_made(kind: str, error: CloudError) -> CloudTransientError:
+    """For a refusal that another controller's work on the same object has caused."""
+    return CloudTransientError(f"another controller is making this {kind}; the next try finds it ({error.message})")
 
 
 def age(item: Json) -> tuple[str, str]:
