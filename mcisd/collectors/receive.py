@@ -295,6 +295,7 @@ class Receiver:
         return True
 
     async def _hello(self, link: Link, hello: Hello) -> bool:
+        arrived_ms = int(self._clock.now() * 1000)  # how long we take to answer is no fault of the agent's clock
         identity = await self._reception.admit(link, hello)
         if identity is None:
             return False
@@ -304,12 +305,12 @@ class Receiver:
             state.link.cut("replaced")
             await self._end(state.link, "replaced")
         state.link, link.vm, link.agent = link, hello.vm, hello.agent
-        self._welcome(link, state, hello)
+        self._welcome(link, state, hello, self._reception.skew(hello, arrived_ms))
         await self._intake.identity(identity)
         return True
 
-    def _welcome(self, link: Link, state: VmState, hello: Hello) -> None:
-        skew_ms, width = self._reception.skew(hello), self._acks.width_ms
+    def _welcome(self, link: Link, state: VmState, hello: Hello, skew_ms: int) -> None:
+        width = self._acks.width_ms
         now_ms, agent_ms = int(self._clock.now() * 1000), hello.time_ms + skew_ms
         link.number = max(now_ms, hello.link + 1)  # grows, whatever our clock and those of other collectors say
         link.progress = self._acks.begin(link.vm)

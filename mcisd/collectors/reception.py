@@ -101,9 +101,9 @@ class Reception:
             self._told[vm, code] = now
             self._on_link("refused", vm, {"code": code, "peer": link.peer})
 
-    def skew(self, hello: Hello) -> int:
+    def skew(self, hello: Hello, arrived_ms: int) -> int:
         """The correction of the agent's clock in ms, and it is told if there is one."""
-        skew_ms = skew(hello.time_ms, int(self._clock.now() * 1000))
+        skew_ms = skew(hello.time_ms, arrived_ms)
         if skew_ms:
             self._on_link("clock-skew", hello.vm, {"skew_ms": skew_ms})
         return skew_ms

@@ -53,6 +53,15 @@ class Door:
         return found[count - 1]
 
 
+class AheadClock(SystemClock):
+    """Its wall clock jumps on command."""
+
+    ahead = 0.0
+
+    def now(self) -> float:
+        return super().now() + self.ahead
+
+
 @pytest.fixture
 async def door(tmp_path: Path) -> AsyncIterator[Door]:
     certificates = LinkCertificates(tmp_path / "tls", SystemClock())
@@ -425,6 +434,32 @@ async def test_clock_ten_minutes_off_is_told_and_corrected(door: Door) -> None:
     assert abs(frame_head(message.value)[3] - now_ms()) < 5_000
     assert (await door.until_told("clock-skew"))["skew_ms"] == -600_000
     await connection.close()
+
+
+async def test_a_slow_answer_to_hello_is_not_taken_for_a_wrong_clock(tmp_path: Path) -> None:
+    """The store that knows the tokens took eight seconds; all samples stay in their windows."""
+    certificates, clock = LinkCertificates(tmp_path / "tls", SystemClock()), AheadClock()
+    certificates.ensure()
+
+    async def authenticate(vm: str, _: str) -> Identity | str:
+        clock.ahead = 8.0
+        return Identity(vm, "h", "ns", "shop")
+
+    bus = MemoryBus()
+    receiver = Receiver(
+        bus=bus,
+        authenticate=authenticate,
+        clock=clock,
+        on_link=lambda kind, vm, data: None,
+        ssl_context=certificates.server_context(),
+        limits=LIMITS,
+    )
+    connection = await Connection.open(await receiver.start("127.0.0.1", 0), certificates.ca_pem())
+    _, welcome = await connection.hello("vm-1", time_ms=now_ms())
+    assert welcome["skew_ms"] == 0
+    await connection.close()
+    await receiver.stop()
+    await bus.close()
 
 
 async def test_measure_asks_the_agent(door: Door) -> None:
