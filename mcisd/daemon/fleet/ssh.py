@@ -21,7 +21,7 @@ from mcisd.daemon.fleet.connect import translate
 from mcisd.daemon.fleet.pool import Link, Links
 from mcisd.daemon.fleet.session import EXIT, Capture, Lines
 from mcisd.daemon.fleet.target import CommandResult, SshTarget
-from mcisd.model.errors import HostAuthError, HostError, HostTimeoutError, HostUnreachableError, McisdError
+from mcisd.model.errors import HostAuthError, HostError, HostTimeoutError, HostUnreachableError
 
 __all__ = ["EXIT", "CommandResult", "SshPool", "SshTarget"]
 
@@ -112,22 +112,27 @@ class SshPool:
         yield EXIT, session.signal if session.exit_status is None else str(session.exit_status)
 
     async def wait_ready(self, target: SshTarget, deadline: float) -> None:
-        """Return as soon as the target takes our connection; try for ``deadline`` seconds, then raise the last error.
+        """Return as soon as the target takes our connection; try for ``deadline`` seconds, then raise the error of the
+        last try that came to its end.
 
         A wrong host key ends it at once; a refused user key after 30 s, since a cloud may set it late.
         """
         begun = self._clock.monotonic()
         backoff, rng, attempt = Backoff(0.2, 3.0), random.Random(), 0  # noqa: S311 - jitter, not a secret
+        last: HostError = HostTimeoutError(f"{target.where}: no SSH answer in time; is the VM up and the port open?")
         while True:
-            left = begun + deadline - self._clock.monotonic()
-            error = await self._try(target, left)
-            if error is None:
-                return
+            try:
+                async with asyncio.timeout(begun + deadline - self._clock.monotonic()), self._links.session(target):
+                    return
+            except TimeoutError:
+                raise last from None
+            except HostError as error:
+                last = error
             wait = backoff.delay(attempt, rng)
-            patience = min(AUTH_GRACE_S, deadline) if isinstance(error, HostAuthError) else deadline
-            patient = error.retriable or isinstance(error, HostAuthError)
+            patience = min(AUTH_GRACE_S, deadline) if isinstance(last, HostAuthError) else deadline
+            patient = last.retriable or isinstance(last, HostAuthError)
             if not patient or self._clock.monotonic() + wait >= begun + patience:
-                raise error
+                raise last
             attempt += 1
             await self._clock.sleep(wait)
 
@@ -138,15 +143,6 @@ class SshPool:
     async def close(self) -> None:
         """Close all connections; what still runs ends with an error."""
         await self._links.close()
-
-    async def _try(self, target: SshTarget, left: float) -> McisdError | None:
-        try:
-            async with asyncio.timeout(left), self._links.session(target):
-                return None
-        except TimeoutError:
-            return HostTimeoutError(f"{target.where}: no SSH answer in time; is the VM up and the port open?")
-        except HostError as error:
-            return error
 
     @asynccontextmanager
     async def _session(
