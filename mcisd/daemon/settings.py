@@ -56,8 +56,8 @@ class AgentSettings(Section):
 
 class ReconcileSettings(Section):
     """Seconds between looks at a cloud: while something changes there, and while all is settled. ``overdue_s``: how
-    long a cloud may take for a suspension, resumption or reboot that it has accepted. ``orphans_s``: between searches
-    of each cloud for what is ours there and unknown here; 0: never."""
+    long a cloud may take for an action that it has accepted. ``orphans_s``: between searches of each cloud for what is
+    ours there and unknown here; 0: never."""
 
     busy_s: Seconds = 0.5
     idle_s: Seconds = 5.0

@@ -15,7 +15,7 @@ LOST_AFTER = 30.0
 """Seconds that a creation whose answer was lost may stay invisible in the cloud's lists before we believe that it
 never took effect (eventual consistency)."""
 OVERDUE_AFTER = 900.0
-"""Seconds that a cloud may take for a suspension, resumption or reboot that it has accepted (a setting)."""
+"""Seconds that a cloud may take for what it has accepted (a setting)."""
 REBOOT_SETTLE = 1.0
 """Seconds after an accepted reboot before "running" is believed to be the new boot (next_try_at is set so)."""
 
@@ -87,11 +87,25 @@ def decide(
         case None:
             return _watch(vm, seen)
         case Action.CREATE:
-            return _create(vm, needs, seen, born)
+            decision = _create(vm, needs, seen, born)
         case Action.TERMINATE:
-            return _terminate(vm, seen, born)
+            decision = _terminate(vm, seen, born)
         case action:
-            return _control(vm, action, seen, (vm.accepted_at or born or now) + overdue_after)
+            decision = _control(vm, action, seen)
+    accepted = vm.accepted_at or born or now
+    if decision.step is Step.WAIT and vm.acted and seen is not None and seen.at > accepted + overdue_after:
+        return _overdue(vm, vm.pending, seen)
+    return decision
+
+
+def _overdue(vm: Vm, action: Action, seen: Seen) -> Decision:
+    """The cloud has accepted the action, and had time enough for it."""
+    if action is Action.TERMINATE and vm.disposable:
+        return Decision(Step.TERMINATE)  # nobody else will ask again
+    lack = " without an address" if seen.state is CloudVmState.RUNNING and not seen.addressed else ""
+    return Decision(
+        Step.OVERDUE, reason=f"its cloud accepted the {action} long ago and still reports it {seen.state}{lack}"
+    )
 
 
 def _create(vm: Vm, needs: list[Resource], seen: Seen | None, born: float) -> Decision:
@@ -142,8 +156,7 @@ _CONTROL = {
 }
 
 
-def _control(vm: Vm, action: Action, seen: Seen | None, end: float) -> Decision:
-    """``end`` is when the cloud has had time enough for what it has accepted."""
+def _control(vm: Vm, action: Action, seen: Seen | None) -> Decision:
     step, wanted, state = _CONTROL[action]
     if not vm.acted:
         return Decision(step)
@@ -153,10 +166,6 @@ def _control(vm: Vm, action: Action, seen: Seen | None, end: float) -> Decision:
         return Decision(Step.LOST, reason=seen.reason or "the cloud has lost it")
     if seen.state is wanted and (action is not Action.REBOOT or seen.at >= vm.next_try_at):
         return Decision(Step.DONE, state)
-    if seen.at > end:
-        return Decision(
-            Step.OVERDUE, reason=f"its cloud accepted the {action} long ago and still reports it {seen.state}"
-        )
     return WAIT
 
 

@@ -78,6 +78,34 @@ async def test_what_is_accepted_and_never_carried_out_ends(tmp_path: Path) -> No
         assert core.cloud.calls["suspend_vm"] == 1
 
 
+async def test_a_creation_that_is_never_carried_out_ends(tmp_path: Path) -> None:
+    """The cloud takes the creation and the VM never boots; what is Failed can be terminated."""
+    async with running(tmp_path, replace(QUICK, boot=Spread(1e9)), overdue_after=20.0) as core:
+        done = await core.finished(await core.create("web", group()))
+        assert done.state is OperationState.FAILED
+        assert "its cloud accepted the create long ago and still reports it pending" in done.message
+        assert await core.states() == {"a-1": "Failed"}
+        assert (await control(core, Action.TERMINATE))[0] is OperationState.SUCCEEDED
+        assert not core.cloud.alive()
+
+
+async def test_a_termination_that_is_never_carried_out_ends(tmp_path: Path) -> None:
+    async with running(tmp_path, replace(QUICK, terminate=Spread(1e9)), overdue_after=20.0) as core:
+        await core.finished(await core.create("web", group()))
+        state, message = await control(core, Action.TERMINATE)
+        assert state is OperationState.FAILED
+        assert "its cloud accepted the terminate long ago and still reports it terminating" in message
+        assert await core.states() == {"a-1": "Failed"}
+
+
+async def test_what_a_retry_has_replaced_is_terminated_until_it_is_gone(tmp_path: Path) -> None:
+    """Its user will not ask again."""
+    async with running(tmp_path, replace(QUICK, boot=Spread(1e9), terminate=Spread(1e9)), overdue_after=20.0) as core:
+        await core.finished(await core.create("web", group()))
+        await core.mcis.retry(NS, "web", Caller())
+        await core.until(lambda _: core.cloud.calls["terminate_vm"] >= 3)
+
+
 async def test_hibernation_takes_its_own_call(tmp_path: Path) -> None:
     async with running(tmp_path) as core:
         await core.finished(await core.create("web", group(count=2)))

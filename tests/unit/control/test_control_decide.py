@@ -133,6 +133,8 @@ def test_a_vm_without_address_is_not_yet_running() -> None:
         (Action.SUSPEND, CloudVmState.RUNNING),
         (Action.RESUME, CloudVmState.STOPPED),
         (Action.REBOOT, CloudVmState.STOPPING),
+        (Action.CREATE, CloudVmState.PENDING),
+        (Action.TERMINATE, CloudVmState.TERMINATING),
     ],
 )
 def test_what_a_cloud_accepts_and_never_carries_out_ends(action: Action, state: CloudVmState) -> None:
@@ -143,6 +145,20 @@ def test_what_a_cloud_accepts_and_never_carries_out_ends(action: Action, state: 
     assert late.reason == f"its cloud accepted the {action} long ago and still reports it {state}"
     assert decide(vm, [], None, NOW + 2 * OVERDUE_AFTER).step is Step.WAIT, "nobody has looked"
     assert decide(vm, [], Seen(state, NOW + 11), NOW, overdue_after=10.0).step is Step.OVERDUE
+
+
+def test_a_vm_that_is_never_given_an_address_is_not_waited_for() -> None:
+    vm = _vm(acted=True, accepted_at=NOW, cloud_id="i-1", create_tried_at=NOW)
+    late = decide(vm, [], Seen(CloudVmState.RUNNING, NOW + OVERDUE_AFTER + 1, addressed=False), NOW)
+    assert late.step is Step.OVERDUE
+    assert late.reason.endswith("still reports it running without an address")
+
+
+def test_what_nobody_will_ask_for_again_is_terminated_until_it_is_gone() -> None:
+    vm = _vm(pending=Action.TERMINATE, acted=True, accepted_at=NOW, cloud_id="i-1", disposable=True)
+    assert decide(vm, [], Seen(CloudVmState.TERMINATING, NOW + OVERDUE_AFTER), NOW).step is Step.WAIT
+    assert decide(vm, [], Seen(CloudVmState.TERMINATING, NOW + OVERDUE_AFTER + 1), NOW).step is Step.TERMINATE
+    assert decide(vm, [], Seen(None, NOW + OVERDUE_AFTER + 1), NOW).step is Step.DONE
 
 
 def test_what_an_older_version_left_is_given_its_time_from_the_start_on() -> None:
