@@ -24,7 +24,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from mcisd.client import Client
 from mcisd.demo.cloud import CloudSide
-from mcisd.demo.process import DaemonProcess, free_port
+from mcisd.demo.ports import free_port
+from mcisd.demo.process import DaemonProcess
 from mcisd.demo.world import CLOUDS, INFRA, NS, PLACES, TOTAL
 
 SETTLE = 15.0

@@ -30,7 +30,8 @@ from mcisd.collectors.rates import RatedSchema, Rates
 from mcisd.collectors.windows import FrameWindow, summarise
 from mcisd.demo.engines import InfluxEngine
 from mcisd.demo.engines_influx import missing_influx
-from mcisd.demo.engines_process import ServerProcess, free_ports
+from mcisd.demo.engines_process import ServerProcess
+from mcisd.demo.ports import free_ports
 from mcisd.model.samples import Column, Schema, pack_frame
 from mcisd.store.series.base import WindowBlock
 from mcisd.store.series.duck import DuckSeriesStore

@@ -14,6 +14,8 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
+for room in ("clouds", "conformance", "external", "integration", "scenarios", "unit"):
+    pytest.register_assert_rewrite(f"tests.{room}")  # helpers say what they saw, as tests do
 pytest_plugins = [
     "tests.engines",
     "tests.matrix",

@@ -10,7 +10,8 @@ import aiohttp
 
 from benchmarks.kit import payload
 from mcisd.demo.engines import InfluxEngine
-from mcisd.demo.engines_process import ServerProcess, free_ports
+from mcisd.demo.engines_process import ServerProcess
+from mcisd.demo.ports import free_ports
 
 CALL = aiohttp.ClientTimeout(total=120.0)
 LINES = 5_000

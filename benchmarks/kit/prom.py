@@ -9,7 +9,8 @@ from pathlib import Path
 from aiohttp import web
 
 from benchmarks.kit.peers import answers
-from mcisd.demo.engines_process import ServerProcess, free_ports
+from mcisd.demo.engines_process import ServerProcess
+from mcisd.demo.ports import free_ports
 
 PROMETHEUS = """
 global: {{scrape_interval: {period:g}s, scrape_timeout: 1s, evaluation_interval: {period:g}s}}

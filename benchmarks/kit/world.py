@@ -20,7 +20,7 @@ from mcisd.daemon.adapters import open_metadata
 from mcisd.daemon.agents.doorkeeper import new_token
 from mcisd.daemon.settings import Settings, load_settings
 from mcisd.daemon.vault import Vault
-from mcisd.demo.engines_process import free_ports
+from mcisd.demo.ports import free_ports
 from mcisd.demo.process import RoleProcess, environment
 from mcisd.demo.scaled import Engines
 from mcisd.model.alarms import Aggregation, AlarmRule, Channel, Message, RuleLevel

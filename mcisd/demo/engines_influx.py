@@ -7,7 +7,8 @@ from pathlib import Path
 
 import aiohttp
 
-from mcisd.demo.engines_process import REMEDY, EngineError, ServerProcess, cache_folder, free_ports
+from mcisd.demo.engines_process import REMEDY, EngineError, ServerProcess, cache_folder
+from mcisd.demo.ports import free_ports
 
 VERSION = "2.7.12"
 START_TIMEOUT = 30.0

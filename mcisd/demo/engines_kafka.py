@@ -7,7 +7,8 @@ import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from mcisd.demo.engines_process import REMEDY, EngineError, ServerProcess, cache_folder, free_ports, run_once
+from mcisd.demo.engines_process import REMEDY, EngineError, ServerProcess, cache_folder, run_once
+from mcisd.demo.ports import free_ports
 
 VERSION = "4.1.0"
 START_TIMEOUT = 120.0

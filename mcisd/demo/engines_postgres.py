@@ -10,7 +10,8 @@ import signal
 from collections.abc import Mapping
 from pathlib import Path
 
-from mcisd.demo.engines_process import POLL, EngineError, ServerProcess, free_ports, run_once
+from mcisd.demo.engines_process import POLL, EngineError, ServerProcess, run_once
+from mcisd.demo.ports import free_ports
 
 LIBRARY = Path("/usr/lib/postgresql")
 START_TIMEOUT = 30.0

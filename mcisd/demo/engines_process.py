@@ -8,10 +8,8 @@ import asyncio
 import atexit
 import contextlib
 import os
-import random
 import shutil
 import signal
-import socket
 import subprocess
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -30,48 +28,6 @@ def cache_folder() -> Path:
     """Where ``make engines`` puts what it fetched and built: ``MCISD_ENGINES_DIR``, else ~/.cache/mcisd/engines."""
     named = os.environ.get("MCISD_ENGINES_DIR")
     return Path(named) if named else Path.home() / ".cache" / "mcisd" / "engines"
-
-
-_SLICE = 200
-_unused: list[int] = []
-
-
-def free_ports(count: int) -> list[int]:
-    """Free ports of this host, none given twice, below those the system gives to clients: a client that calls a stopped
-    server again and again would else be given the very port one day, and talk to itself."""
-    found: list[int] = []
-    while len(found) < count:
-        if not _unused:
-            _unused.extend(_claimed())
-        port = _unused.pop()
-        if _free(port):
-            found.append(port)
-    return found
-
-
-def _claimed() -> list[int]:
-    """Ports that no other process takes by this function: a socket on the first of a slice holds the others for us."""
-    slices = range(20_000, 32_000, _SLICE)
-    for first in random.sample(slices, len(slices)):
-        claim = socket.socket()
-        try:
-            claim.bind(("127.0.0.1", first))
-        except OSError:
-            claim.close()
-            continue
-        atexit.register(claim.close)  # and until then somebody holds it
-        return random.sample(range(first + 1, first + _SLICE), _SLICE - 1)
-    raise EngineError("no free ports between 20000 and 32000 were found; remedy: end what uses them")
-
-
-def _free(port: int) -> bool:
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind(("127.0.0.1", port))
-        except OSError:
-            return False
-        return True
 
 
 class ServerProcess:

@@ -15,7 +15,8 @@ from pathlib import Path
 from mcisd.client import ApiError, Client
 from mcisd.demo import hypervisor_show, scene_alarm, scene_kill, scene_launch, scene_life, scene_takeover, scene_web
 from mcisd.demo.cloud import CloudSide
-from mcisd.demo.process import DaemonProcess, free_port
+from mcisd.demo.ports import free_port
+from mcisd.demo.process import DaemonProcess
 from mcisd.demo.receivers import FIRING, RESOLVED, MailServer, Webhook
 from mcisd.demo.scaled import PROCESSES, ScaledDaemon
 from mcisd.demo.show import Daemon, Show

@@ -3,27 +3,14 @@
 import asyncio
 import os
 import signal
-import socket
 import sys
 from pathlib import Path
 
+from mcisd.demo.ports import free_port
 from mcisd.demo.telling import StepFailedError
 
 START_TIMEOUT = 30.0
 STOP_TIMEOUT = 25.0
-
-
-def free_port(host: str = "127.0.0.1", wanted: int = 0) -> int:
-    """A port nobody listens on: ``wanted`` if it is free, else any."""
-    for port in (wanted, 0):
-        with socket.socket() as probe:
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            try:
-                probe.bind((host, port))
-            except OSError:
-                continue
-            return int(probe.getsockname()[1])
-    raise StepFailedError(f"a free port on {host}", "none")
 
 
 class RoleProcess:

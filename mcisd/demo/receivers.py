@@ -13,7 +13,7 @@ from typing import Any, Protocol
 
 from aiohttp import web
 
-from mcisd.demo.process import free_port
+from mcisd.demo.ports import free_port
 from mcisd.demo.smtp_sink import SmtpSink
 from mcisd.demo.telling import StepFailedError
 

@@ -12,7 +12,8 @@ from contextlib import AsyncExitStack
 from pathlib import Path
 
 from mcisd.demo.engines import EngineError, InfluxEngine, KafkaEngine, PostgresEngine, missing_engines
-from mcisd.demo.process import RoleProcess, environment, free_port
+from mcisd.demo.ports import free_port
+from mcisd.demo.process import RoleProcess, environment
 from mcisd.demo.telling import StepFailedError
 
 PROCESSES = {

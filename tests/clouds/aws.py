@@ -26,6 +26,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from cryptography.x509.oid import NameOID
 
+from mcisd.demo.ports import free_port
 from mcisd.model.cloud import ConnectionSpec
 from tests.clouds.aws_front import GOOD_KEY, GOOD_SECRET, AwsFront
 from tests.clouds.proxy import FaultProxy
@@ -61,8 +62,7 @@ def moto_server(folder: Path) -> Iterator[str]:
     ]  # fmt: skip
     path = folder / "amis.json"
     path.write_text(json.dumps(images))
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
+    port = free_port()
     settings = {
         "MOTO_AMIS_PATH": str(path),
         "MOTO_EC2_ENABLE_INSTANCE_TYPE_VALIDATION": "true",

@@ -19,7 +19,7 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
-from mcisd.demo.engines_process import free_ports
+from mcisd.demo.ports import free_ports
 from tests.clouds.openstack_config import COMPUTE_HOST, DATABASES, REGION, SECRET, Plan, Ports, catalogue, files
 
 PYTHON = "/usr/bin/python3"

@@ -7,7 +7,8 @@ import asyncpg
 import pytest
 
 from mcisd.demo.engines import EngineError, KafkaEngine, PostgresEngine
-from mcisd.demo.engines_process import ServerProcess, free_ports
+from mcisd.demo.engines_process import ServerProcess
+from mcisd.demo.ports import free_ports
 from tests.engines import InfluxServer
 
 pytestmark = pytest.mark.engines

@@ -12,7 +12,8 @@ from pathlib import Path
 import aiohttp
 import pytest
 
-from mcisd.demo.engines_process import ServerProcess, free_ports
+from mcisd.demo.engines_process import ServerProcess
+from mcisd.demo.ports import free_ports
 from mcisd.store.secrets import SecretBox
 from tests.engines import InfluxServer
 from tests.external.grafana_queries import Asker, Span, pages, panel_queries, sent

@@ -17,6 +17,7 @@ from mcisd.agent.outbox import Outbox
 from mcisd.agent.probes.own import Stats
 from mcisd.agent.servers import Servers
 from mcisd.agent.spool import Spool
+from mcisd.demo.ports import free_port
 from mcisd.model import wire
 from tests.integration.agent.agent_server import NAME, TOKEN, AgentServer, make_certificates
 
@@ -88,13 +89,8 @@ def server(tmp_path: Path) -> Iterator[AgentServer]:
     server.close()
 
 
-def closed_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        return int(listener.getsockname()[1])
-
-
 def test_the_next_server_is_tried_when_one_is_down(tmp_path: Path, server: AgentServer) -> None:
-    rig = Rig(tmp_path, ("127.0.0.1", closed_port()), ("127.0.0.1", server.port))
+    rig = Rig(tmp_path, ("127.0.0.1", free_port()), ("127.0.0.1", server.port))
     rig.drive(lambda: rig.link.error)
     assert "refused" in rig.link.error
     rig.drive(lambda: rig.link.up)
@@ -204,7 +200,7 @@ def test_told_to_move_it_says_good_bye_and_calls_there(tmp_path: Path, server: A
 
 
 def test_a_link_that_was_good_is_tried_again_before_another_server(tmp_path: Path, server: AgentServer) -> None:
-    rig = Rig(tmp_path, ("127.0.0.1", server.port), ("127.0.0.1", closed_port()))
+    rig = Rig(tmp_path, ("127.0.0.1", server.port), ("127.0.0.1", free_port()))
     rig.drive(lambda: rig.link.up)
     rig.put(1)
     rig.drive(lambda: not rig.outbox.kept)
@@ -239,7 +235,7 @@ def test_a_peer_that_never_answers_the_handshake(tmp_path: Path, monkeypatch: py
 
 def test_pauses_grow_and_a_revoked_agent_waits_a_minute(tmp_path: Path) -> None:
     make_certificates(tmp_path)
-    rig = Rig(tmp_path, ("127.0.0.1", closed_port()))
+    rig = Rig(tmp_path, ("127.0.0.1", free_port()))
     now = 0.0
     for most in (1.0, 2.0, 4.0, 8.0, 16.0, 30.0, 30.0):
         rig.link.error = ""

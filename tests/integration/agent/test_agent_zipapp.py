@@ -6,7 +6,6 @@ import math
 import os
 import shutil
 import signal
-import socket
 import struct
 import subprocess
 import sys
@@ -18,6 +17,7 @@ from pathlib import Path
 import pytest
 
 from mcisd.agent.bundle import build_bundle
+from mcisd.demo.ports import free_port
 from mcisd.model import wire
 from tests.integration.agent.agent_server import (
     STARTED,
@@ -245,8 +245,7 @@ def test_a_refused_agent_keeps_measuring(home: Path) -> None:
 
 def test_a_disk_that_takes_nothing_does_not_stop_measuring(home: Path) -> None:
     """The kernel refuses to let a file grow beyond 100 bytes, as a full disk would refuse; memory holds the frames."""
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        port = int(listener.getsockname()[1])
+    port = free_port()
     limit = "import os, resource, sys; resource.setrlimit(resource.RLIMIT_FSIZE, (100, 100)); "
     command = [OWN, "-c", limit + "os.execv(sys.argv[1], sys.argv[1:])", OWN, "-ISB", str(home / "agent.pyz")]
     config = write_config(home, port, interval_ms=100)

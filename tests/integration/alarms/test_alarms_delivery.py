@@ -22,6 +22,7 @@ from mcisd.aio.retry import Backoff
 from mcisd.alarms.notify import AppriseNotifier, mask, scheme, usable
 from mcisd.alarms.ports import Transaction
 from mcisd.alarms.sender import Sender
+from mcisd.demo.ports import free_port
 from mcisd.model.alarms import Channel, Message, MessageKind, MessageState
 from mcisd.model.errors import DeliveryError
 from mcisd.store.metadata import SqlStore, open_store
@@ -272,7 +273,7 @@ class Mailbox:
 
 async def test_mail_arrives_as_plain_lines(room: Room) -> None:
     box = Mailbox()
-    server = Controller(box, hostname="127.0.0.1", port=_free_port())
+    server = Controller(box, hostname="127.0.0.1", port=free_port())
     server.start()
     room.urls["mail"] = f"mailto://127.0.0.1:{server.port}?from=mcisd@example.org&to=ops@example.org&format=text"
     await room.queue(FIRING, channel="mail")
@@ -315,8 +316,3 @@ def test_a_url_is_shown_by_its_scheme_alone() -> None:
     assert (scheme("JSON://x"), scheme("not a url"), scheme("a b://x")) == ("json", "unknown", "unknown")
     assert usable("json://127.0.0.1/")
     assert not usable("slack://")
-
-
-def _free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        return int(server.getsockname()[1])

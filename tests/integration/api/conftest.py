@@ -13,9 +13,6 @@ from tests.integration.api import api_world
 from tests.integration.api.api_kit import Api, Records, daemon, settings_of
 from tests.integration.api.api_local import Local, local_world
 
-for name in ("alarms", "federation", "infra", "inventory", "local", "system"):
-    pytest.register_assert_rewrite(f"tests.integration.api.exercise_{name}")
-
 
 @pytest.fixture(scope="session")
 def records() -> Iterator[Records]:

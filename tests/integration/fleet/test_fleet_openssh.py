@@ -5,7 +5,6 @@ import getpass
 import os
 import shutil
 import signal
-import socket
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,6 +14,7 @@ import pytest
 from mcisd.daemon.fleet.installer import install_agent, remove_agent
 from mcisd.daemon.fleet.keys import new_key_pair
 from mcisd.daemon.fleet.ssh import SshPool, SshTarget
+from mcisd.demo.ports import free_port
 from mcisd.model.errors import HostAuthError, HostKeyError
 from tests.integration.fleet.fleet_spec import make_spec, pids_with, zipapp
 
@@ -33,8 +33,7 @@ def target(tmp_path: Path) -> Iterator[SshTarget]:
         (tmp_path / name).chmod(0o600)
     if os.geteuid() == 0:
         Path("/run/sshd").mkdir(exist_ok=True)  # a root sshd wants its empty folder even if it does not use it
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
+    port = free_port()
     config = f"""Port {port}
 ListenAddress 127.0.0.1
 HostKey {tmp_path}/host_key

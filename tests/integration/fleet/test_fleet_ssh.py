@@ -9,6 +9,7 @@ import pytest
 
 from mcisd.daemon.fleet.keys import fingerprint, new_key_pair
 from mcisd.daemon.fleet.ssh import SshPool, SshTarget
+from mcisd.demo.ports import free_port
 from mcisd.model.errors import HostAuthError, HostKeyError, HostTimeoutError, HostUnreachableError
 from tests.integration.fleet.fleet_host import FleetHost, runs, until
 
@@ -182,10 +183,8 @@ async def test_wait_ready_gives_up_at_once_on_a_wrong_host_key(host: FleetHost, 
 
 async def test_wait_ready_ends_at_its_deadline(pool: SshPool) -> None:
     private, public = new_key_pair("x")
-    with socket.create_server(("127.0.0.1", 0)) as closed:
-        port = closed.getsockname()[1]
     with pytest.raises(HostUnreachableError):
-        await pool.wait_ready(SshTarget("gone", "127.0.0.1", port, "u", private, public), 0.5)
+        await pool.wait_ready(SshTarget("gone", "127.0.0.1", free_port(), "u", private, public), 0.5)
 
 
 async def test_idle_connections_close_and_the_pool_is_bounded(host: FleetHost) -> None:

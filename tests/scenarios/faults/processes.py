@@ -6,7 +6,7 @@ from pathlib import Path
 
 from mcisd.daemon.settings import Settings, load_settings
 from mcisd.demo.engines import InfluxEngine, KafkaEngine, PostgresEngine
-from mcisd.demo.engines_process import free_ports
+from mcisd.demo.ports import free_ports
 from mcisd.demo.process import RoleProcess, environment
 from mcisd.demo.scaled import PROCESSES, Engines, ScaledDaemon
 
