@@ -1,7 +1,9 @@
 """Samples in = samples stored, with Kafka between two collectors and several writers that come and go."""
 
 import asyncio
+import os
 import random
+import signal
 import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -118,17 +120,26 @@ async def test_writers_that_are_killed_lose_nothing(place: Place, writers: Write
 
 @pytest.mark.timeout(240)
 async def test_a_broker_that_is_killed_and_comes_back_loses_nothing(place: Place, kafka_engine: KafkaEngine) -> None:
-    """Longer than a link may wait for the bus: links begin anew when it is back."""
+    """Longer than a link may wait for the bus: links begin anew when it is back, and again as it then stands still."""
     store, collector = Windows(random.Random(8)), await CollectorProcess.start(place, stall_s=3.0)
     writer = await WriterProcess.start(place, store)
     agents = [FaultyAgent(number, random.Random(number)) for number in range(1, 7)]
     tasks, over = TaskSet("agents"), asyncio.Event()
-    running = [tasks.spawn(agent.run(lambda: collector.port, collector.ca, over)) for agent in agents]
+
+    def stalled() -> int:
+        return collector.receiver.stats.stalled
+
+    running = [tasks.spawn(agent.run(lambda: collector.port, collector.ca, over, stalled)) for agent in agents]
     await until(lambda: len(store.rows) > 10)
     await kafka_engine.stop(0, kill=True)
     await asyncio.sleep(8.0)
     await kafka_engine.start_again(0)
+    broken, pid = stalled(), kafka_engine.pid(0)
+    os.kill(pid, signal.SIGSTOP)
     over.set()
+    await asyncio.sleep(6.0)
+    os.kill(pid, signal.SIGCONT)
+    await until(lambda: stalled() > broken)
     async with asyncio.timeout(90):
         await asyncio.gather(*running)
     wanted = expected(agents, place.width_ms)

@@ -25,14 +25,20 @@ class FaultyAgent:
         self.link = 0
         self._rng = rng
 
-    async def run(self, port: Callable[[], int], ca: str, over: asyncio.Event) -> None:
-        """Link after link until the bad luck is over, then one that is left in peace. ``port`` says whom to call."""
+    async def run(
+        self, port: Callable[[], int], ca: str, over: asyncio.Event, stalled: Callable[[], int] = lambda: 0
+    ) -> None:
+        """Link after link until the bad luck is over, then one that is left in peace. ``port`` says whom to call,
+        ``stalled`` how many links the receiver has ended as it could not publish: then a last link was not the last."""
         while not over.is_set():
             try:
                 await self._link(await Connection.open(port(), ca), self._rng.uniform(0.1, 2.0), last=False)
             except (OSError, TimeoutError):
                 await asyncio.sleep(0.05)
-        await self._link(await Connection.open(port(), ca), 20.0, last=True)
+        before = -1
+        while before != stalled():
+            before = stalled()
+            await self._link(await Connection.open(port(), ca), 20.0, last=True)
 
     def windows(self, width_ms: int) -> dict[int, list[float]]:
         """What the store must hold: window → the values in it."""
