@@ -10,6 +10,8 @@ from mcisd.model.samples import FRAME_HEAD, Column, Schema, frame_head
 
 F64 = NDArray[np.float64]
 I64 = NDArray[np.int64]
+Statistics = tuple[F64, F64, F64, F64, I64]
+"""Average, minimum, maximum, last and count, each (group, column)."""
 _HEAD_CELLS = FRAME_HEAD.size // 8
 
 
@@ -57,22 +59,63 @@ def summarise(windows: Iterable[FrameWindow], schemas: Mapping[bytes, Schema], w
         yield _block(columns, width_ms, group, _table([f for w in group for f in w.frames], len(columns)))
 
 
-def statistics(table: F64, firsts: I64) -> tuple[F64, F64, F64, F64, I64]:
+def statistics(table: F64, firsts: I64) -> Statistics:
     """``(avg, min, max, last, count)`` of groups of rows that begin at ``firsts``; what is not finite was not measured.
 
-    ``table`` is (frame, column); the results are (group, column), NaN where a group has no value.
+    ``table`` is (frame, column); the results are (group, column), NaN where a group has no value. Groups of one size,
+    as windows mostly are, are reckoned together: (group, frame, column).
     """
-    valid = np.isfinite(table)
-    values = np.where(valid, table, np.nan)
-    count = np.add.reduceat(valid, firsts, axis=0, dtype=np.int64)
+    sizes = np.diff(firsts, append=len(table))
+    alike = np.unique(sizes).tolist()
+    if len(alike) == 1:
+        return _of_groups(table.reshape(len(firsts), alike[0], table.shape[1]))
+    found = _empty(len(firsts), table.shape[1])
+    for size in alike:
+        groups = np.flatnonzero(sizes == size)
+        _put(found, groups, _of_groups(table[firsts[groups, None] + np.arange(size)]))
+    return found
+
+
+def _of_groups(frames: F64) -> Statistics:
+    """Of (group, frame, column). Groups where everything was measured, as in nearly all, are little work."""
+    valid = np.isfinite(frames)
+    complete = np.logical_and.reduce(valid, axis=(1, 2))
+    if complete.all():
+        return _of_complete(frames)
+    patchy = ~complete
+    found = _empty(len(frames), frames.shape[2])
+    _put(found, np.flatnonzero(complete), _of_complete(frames[complete]))
+    _put(found, np.flatnonzero(patchy), _of_patchy(frames[patchy], valid[patchy]))
+    return found
+
+
+def _of_complete(frames: F64) -> Statistics:
+    groups, size, columns = frames.shape
+    with np.errstate(invalid="ignore", over="ignore"):
+        avg = frames.sum(axis=1) / size
+    count = np.full((groups, columns), size, dtype=np.int64)
+    return avg, frames.min(axis=1), frames.max(axis=1), frames[:, -1].copy(), count
+
+
+def _of_patchy(frames: F64, valid: NDArray[np.bool_]) -> Statistics:
+    values = np.where(valid, frames, np.nan)
+    count = valid.sum(axis=1, dtype=np.int64)
     with np.errstate(invalid="ignore", divide="ignore", over="ignore"):
-        avg = np.add.reduceat(np.where(valid, table, 0.0), firsts, axis=0) / count
-        low = np.fmin.reduceat(values, firsts, axis=0)
-        high = np.fmax.reduceat(values, firsts, axis=0)
-    newest = np.maximum.reduceat(np.where(valid, np.arange(len(table))[:, None], 0), firsts, axis=0)
-    last = np.take_along_axis(values, newest, axis=0)
-    last[count == 0] = np.nan
+        avg = np.where(valid, frames, 0.0).sum(axis=1) / count
+        low, high = np.fmin.reduce(values, axis=1), np.fmax.reduce(values, axis=1)
+    newest = frames.shape[1] - 1 - valid[:, ::-1].argmax(axis=1)
+    last = np.take_along_axis(values, newest[:, None], axis=1)[:, 0]
     return avg, low, high, last, count
+
+
+def _empty(groups: int, columns: int) -> Statistics:
+    shape = groups, columns
+    return np.empty(shape), np.empty(shape), np.empty(shape), np.empty(shape), np.empty(shape, dtype=np.int64)
+
+
+def _put(whole: Statistics, groups: NDArray[np.intp], part: Statistics) -> None:
+    for into, of_some in zip(whole, part, strict=True):
+        into[groups] = of_some
 
 
 def _block(columns: tuple[Column, ...], width_ms: int, windows: list[FrameWindow], table: F64) -> WindowBlock:
