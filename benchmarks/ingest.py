@@ -4,8 +4,9 @@ The same samples, 82 series of each VM every 2 s, go to each system by its own b
 processes send, the CPU is that of the receiving process (user and system, of all its threads) as the kernel counts it.
 
 * mcisd, embedded: binary frames over TLS, one link a VM; receive, rates, windows of 10 s (average, minimum, maximum,
-  last, count), DuckDB, packing. "bulk" is many frames a TLS record, as after an outage; "live" is one frame a record,
-  all links in turn. Durable when the window is committed (fsync of DuckDB's log); only then the agent is told so.
+  last, count), DuckDB, packing; on the loop that the daemon runs on, uvloop where it is installed. "bulk" is many
+  frames a TLS record, as after an outage; "live" is one frame a record, all links in turn. Durable when the window is
+  committed (fsync of its log); only then the agent is told so.
 * VictoriaMetrics: line protocol, Prometheus remote write, and its native import (blocks of one series as another
   VictoriaMetrics exports them: the way of a backup, no live samples come so). It answers before data are on disk and
   has no log: durable after a flush (by itself every few seconds; asked for here at the end).
@@ -31,6 +32,7 @@ from benchmarks.kit.load import agents
 from benchmarks.kit.measure import Figures, Spell, append, machine, save, show
 from benchmarks.kit.path import sample_path
 from benchmarks.kit.payload import COLUMNS, INTERVAL_MS, WIDTH
+from mcisd.aio.loop import run_async
 from mcisd.demo.engines import InfluxEngine
 from mcisd.demo.engines_influx import missing_influx
 from mcisd.store.series.base import SeriesQuery, SeriesStore
@@ -201,7 +203,7 @@ def main() -> None:
     for _ in range(options.runs):  # all in turn, so that the noise of the machine falls on all
         for name, way in chosen.items():
             with tempfile.TemporaryDirectory(prefix="mcisd-ingest-") as folder:
-                append(found.setdefault(name, {}), asyncio.run(way(work, Path(folder))))
+                append(found.setdefault(name, {}), run_async(way(work, Path(folder))))
     for name, figures in found.items():
         show(name, figures)
     compare(found)

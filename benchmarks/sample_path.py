@@ -26,6 +26,7 @@ from pathlib import Path
 import numpy as np
 
 from mcisd.aio.clock import SystemClock
+from mcisd.aio.loop import run_async
 from mcisd.aio.supervise import Service
 from mcisd.bus.memory import MemoryBus
 from mcisd.collectors.aggregate import Aggregator
@@ -189,7 +190,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as directory:
         place = Path(directory)
         rounds = [
-            asyncio.run(measure(place, options.links, options.frames, options.duckdb)) for _ in range(options.rounds)
+            run_async(measure(place, options.links, options.frames, options.duckdb)) for _ in range(options.rounds)
         ]
     print(f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}, {platform.platform()}")
     print(f"{options.links} links, {options.frames} frames each of {GAUGES} gauges and {COUNTERS} counters (and rates)")

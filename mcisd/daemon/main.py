@@ -8,11 +8,12 @@ import logging
 import os
 import signal
 import sys
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from mcisd import __version__
+from mcisd.aio.loop import run_async
 from mcisd.daemon.settings import ROLES, Settings, load_settings
 from mcisd.model.errors import McisdError
 
@@ -89,19 +90,7 @@ def _run(options: argparse.Namespace, settings: Settings, bundle: Bundle) -> int
     )
     for noisy in ("asyncssh", "alembic", "aiosqlite"):
         logging.getLogger(noisy).setLevel(logging.WARNING)
-    return _loop(_serve(settings, bundle))
-
-
-def _loop(work: Coroutine[Any, Any, int]) -> int:
-    """Run on uvloop where it is installed: an optional extra that saves CPU on many small messages."""
-    try:
-        import uvloop
-
-        factory: Callable[[], asyncio.AbstractEventLoop] | None = uvloop.new_event_loop
-    except ImportError:
-        factory = None
-    with asyncio.Runner(loop_factory=factory) as runner:
-        return runner.run(work)
+    return run_async(_serve(settings, bundle))
 
 
 async def _serve(settings: Settings, bundle: Bundle) -> int:
