@@ -69,9 +69,14 @@ async def test_a_cancelled_caller_leaves_and_its_thread_returns_later() -> None:
 
 
 async def test_closed() -> None:
-    threads = Threads("t", 1)
+    """Nothing more is taken, and the thread ends."""
+    threads = Threads("closing", 1)
+    await threads.run(lambda: 1)
+    own = [thread for thread in threading.enumerate() if thread.name.startswith("closing_")]
+    assert len(own) == 1
     await threads.close()
     await threads.close()
     with pytest.raises(CloudTransientError):
         await threads.run(lambda: 1)
-    assert not [thread for thread in threading.enumerate() if thread.name.startswith("t_")]
+    await asyncio.to_thread(own[0].join, 10)
+    assert not own[0].is_alive()
