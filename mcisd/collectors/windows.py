@@ -59,21 +59,20 @@ def summarise(windows: Iterable[FrameWindow], schemas: Mapping[bytes, Schema], w
         yield _block(columns, width_ms, group, _table([f for w in group for f in w.frames], len(columns)))
 
 
-def statistics(table: F64, firsts: I64) -> Statistics:
-    """``(avg, min, max, last, count)`` of groups of rows that begin at ``firsts``; what is not finite was not measured.
+def statistics(table: F64, sizes: I64) -> Statistics:
+    """``(avg, min, max, last, count)`` of groups of so many rows, one behind the other; what is not finite was not
+    measured.
 
     ``table`` is (frame, column); the results are (group, column), NaN where a group has no value. Groups of one size,
     as windows mostly are, are reckoned together: (group, frame, column).
     """
-    sizes = np.diff(firsts, append=len(table))
-    alike = np.unique(sizes).tolist()
+    columns, alike = table.shape[1], np.unique(sizes).tolist()
     if len(alike) == 1:
-        return _of_groups(table.reshape(len(firsts), alike[0], table.shape[1]))
-    found = _empty(len(firsts), table.shape[1])
-    for size in alike:
-        groups = np.flatnonzero(sizes == size)
-        _put(found, groups, _of_groups(table[firsts[groups, None] + np.arange(size)]))
-    return found
+        return _of_groups(table.reshape(len(sizes), alike[0], columns))
+    firsts = np.cumsum(sizes) - sizes
+    chosen = [(size, np.flatnonzero(sizes == size)) for size in alike]
+    parts = [(groups, _of_groups(table[firsts[groups, None] + np.arange(size)])) for size, groups in chosen]
+    return _together(len(sizes), columns, parts)
 
 
 def _of_groups(frames: F64) -> Statistics:
@@ -82,11 +81,9 @@ def _of_groups(frames: F64) -> Statistics:
     complete = np.logical_and.reduce(valid, axis=(1, 2))
     if complete.all():
         return _of_complete(frames)
-    patchy = ~complete
-    found = _empty(len(frames), frames.shape[2])
-    _put(found, np.flatnonzero(complete), _of_complete(frames[complete]))
-    _put(found, np.flatnonzero(patchy), _of_patchy(frames[patchy], valid[patchy]))
-    return found
+    whole, patchy = np.flatnonzero(complete), np.flatnonzero(~complete)
+    parts = [(whole, _of_complete(frames[whole])), (patchy, _of_patchy(frames[patchy], valid[patchy]))]
+    return _together(len(frames), frames.shape[2], parts)
 
 
 def _of_complete(frames: F64) -> Statistics:
@@ -108,20 +105,20 @@ def _of_patchy(frames: F64, valid: NDArray[np.bool_]) -> Statistics:
     return avg, low, high, last, count
 
 
-def _empty(groups: int, columns: int) -> Statistics:
+def _together(groups: int, columns: int, parts: Sequence[tuple[NDArray[np.intp], Statistics]]) -> Statistics:
+    """Statistics of all groups from those of some each, which say which."""
     shape = groups, columns
-    return np.empty(shape), np.empty(shape), np.empty(shape), np.empty(shape), np.empty(shape, dtype=np.int64)
-
-
-def _put(whole: Statistics, groups: NDArray[np.intp], part: Statistics) -> None:
-    for into, of_some in zip(whole, part, strict=True):
-        into[groups] = of_some
+    found = np.empty(shape), np.empty(shape), np.empty(shape), np.empty(shape), np.empty(shape, dtype=np.int64)
+    for some, part in parts:
+        for into, values in zip(found, part, strict=True):
+            into[some] = values
+    return found
 
 
 def _block(columns: tuple[Column, ...], width_ms: int, windows: list[FrameWindow], table: F64) -> WindowBlock:
-    firsts = np.cumsum([0, *(len(w.frames) for w in windows[:-1])], dtype=np.int64)
+    sizes = np.array([len(w.frames) for w in windows], dtype=np.int64)
     starts = np.array([w.start_ms for w in windows], dtype=np.int64)
-    return WindowBlock(columns, width_ms, [w.vm for w in windows], starts, *statistics(table, firsts))
+    return WindowBlock(columns, width_ms, [w.vm for w in windows], starts, *statistics(table, sizes))
 
 
 def _table(frames: Sequence[bytes], columns: int) -> F64:

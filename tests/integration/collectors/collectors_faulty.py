@@ -35,10 +35,11 @@ class FaultyAgent:
                 await self._link(await Connection.open(port(), ca), self._rng.uniform(0.1, 2.0), last=False)
             except (OSError, TimeoutError):
                 await asyncio.sleep(0.05)
-        before = -1
-        while before != stalled():
+        while True:
             before = stalled()
             await self._link(await Connection.open(port(), ca), 20.0, last=True)
+            if stalled() == before:
+                return
 
     def windows(self, width_ms: int) -> dict[int, list[float]]:
         """What the store must hold: window → the values in it."""

@@ -25,6 +25,16 @@ from tests.integration.collectors.collectors_agent import Connection
 LIMITS = Limits(links=20, hello_s=0.5, silent_s=30.0, tell_s=0.3, tick_s=0.02)
 
 
+class SlowClock(SystemClock):
+    """``slow`` is how many seconds of wall clock it takes to find out who calls."""
+
+    slow = 0.0
+    ahead = 0.0
+
+    def now(self) -> float:
+        return super().now() + self.ahead
+
+
 @dataclass
 class Door:
     """A receiver that listens, and what it told."""
@@ -36,6 +46,7 @@ class Door:
     told: list[tuple[str, str, dict[str, object]]]
     codes: dict[str, str]
     news: asyncio.Event
+    clock: SlowClock
 
     async def connect(self, vm: str = "vm-1", schema: bool = True) -> Connection:
         connection = await Connection.open(self.port, self.ca)
@@ -53,15 +64,6 @@ class Door:
         return found[count - 1]
 
 
-class AheadClock(SystemClock):
-    """Its wall clock jumps on command."""
-
-    ahead = 0.0
-
-    def now(self) -> float:
-        return super().now() + self.ahead
-
-
 @pytest.fixture
 async def door(tmp_path: Path) -> AsyncIterator[Door]:
     certificates = LinkCertificates(tmp_path / "tls", SystemClock())
@@ -70,7 +72,10 @@ async def door(tmp_path: Path) -> AsyncIterator[Door]:
     told: list[tuple[str, str, dict[str, object]]] = []
     codes: dict[str, str] = {}
 
+    clock = SlowClock()
+
     async def authenticate(vm: str, token: str) -> Identity | str:
+        clock.ahead += clock.slow
         return codes.get(vm) or (Identity(vm, "h", "ns", "shop") if token == "good" else "forged")
 
     news = asyncio.Event()
@@ -82,13 +87,13 @@ async def door(tmp_path: Path) -> AsyncIterator[Door]:
     receiver = Receiver(
         bus=bus,
         authenticate=authenticate,
-        clock=SystemClock(),
+        clock=clock,
         on_link=on_link,
         ssl_context=certificates.server_context(),
         limits=LIMITS,
     )
     port = await receiver.start("127.0.0.1", 0)
-    yield Door(bus, receiver, port, certificates.ca_pem(), told, codes, news)
+    yield Door(bus, receiver, port, certificates.ca_pem(), told, codes, news, clock)
     await receiver.stop()
     await bus.close()
 
@@ -436,30 +441,13 @@ async def test_clock_ten_minutes_off_is_told_and_corrected(door: Door) -> None:
     await connection.close()
 
 
-async def test_a_slow_answer_to_hello_is_not_taken_for_a_wrong_clock(tmp_path: Path) -> None:
+async def test_a_slow_answer_to_hello_is_not_taken_for_a_wrong_clock(door: Door) -> None:
     """The store that knows the tokens took eight seconds; all samples stay in their windows."""
-    certificates, clock = LinkCertificates(tmp_path / "tls", SystemClock()), AheadClock()
-    certificates.ensure()
-
-    async def authenticate(vm: str, _: str) -> Identity | str:
-        clock.ahead = 8.0
-        return Identity(vm, "h", "ns", "shop")
-
-    bus = MemoryBus()
-    receiver = Receiver(
-        bus=bus,
-        authenticate=authenticate,
-        clock=clock,
-        on_link=lambda kind, vm, data: None,
-        ssl_context=certificates.server_context(),
-        limits=LIMITS,
-    )
-    connection = await Connection.open(await receiver.start("127.0.0.1", 0), certificates.ca_pem())
+    door.clock.slow = 8.0
+    connection = await Connection.open(door.port, door.ca)
     _, welcome = await connection.hello("vm-1", time_ms=now_ms())
     assert welcome["skew_ms"] == 0
     await connection.close()
-    await receiver.stop()
-    await bus.close()
 
 
 async def test_measure_asks_the_agent(door: Door) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from mcisd.daemon.mcis.requests import Caller, VmGroup
-from mcisd.drivers.mock.settings import Spread
+from mcisd.drivers.mock.settings import MockSettings, Spread
 from mcisd.model.states import Action, OperationState, ResourceKind
 from tests.integration.control.harness import NS, QUICK, Core, group, running
 
@@ -66,16 +66,26 @@ async def test_an_unknown_zone_is_named(tmp_path: Path) -> None:
         assert {machine.request.zone for machine in core.cloud.alive()} == {known}
 
 
-async def test_what_is_accepted_and_never_carried_out_ends(tmp_path: Path) -> None:
-    """The cloud takes the suspension and the VM stays as it is; then it heals."""
-    async with running(tmp_path, replace(QUICK, stop=Spread(1e9)), overdue_after=20.0) as core:
+@pytest.mark.parametrize(
+    ("action", "settings", "shown", "state"),
+    [
+        (Action.SUSPEND, replace(QUICK, stop=Spread(1e9)), "stopping", "Undefined"),
+        (Action.TERMINATE, replace(QUICK, terminate=Spread(1e9)), "terminating", "Failed"),
+    ],
+)
+async def test_what_is_accepted_and_never_carried_out_ends(
+    tmp_path: Path, action: Action, settings: MockSettings, shown: str, state: str
+) -> None:
+    """The cloud takes the action and the VM stays on its way."""
+    async with running(tmp_path, settings, overdue_after=20.0) as core:
         await core.finished(await core.create("web", group()))
-        state, message = await control(core, Action.SUSPEND)
-        assert state is OperationState.FAILED
-        assert "its cloud accepted the suspend long ago and still reports it stopping" in message
+        outcome, message = await control(core, action)
+        assert outcome is OperationState.FAILED
+        assert f"its cloud accepted the {action} long ago and still reports it {shown}" in message
         failed = await core.events("vm.failed")
         assert [event.data["errorCode"] for event in failed] == ["overdue"]
-        assert core.cloud.calls["suspend_vm"] == 1
+        assert core.cloud.calls[f"{action}_vm"] == 1
+        assert await core.states() == {"a-1": state}
 
 
 async def test_a_creation_that_is_never_carried_out_ends(tmp_path: Path) -> None:
@@ -87,15 +97,6 @@ async def test_a_creation_that_is_never_carried_out_ends(tmp_path: Path) -> None
         assert await core.states() == {"a-1": "Failed"}
         assert (await control(core, Action.TERMINATE))[0] is OperationState.SUCCEEDED
         assert not core.cloud.alive()
-
-
-async def test_a_termination_that_is_never_carried_out_ends(tmp_path: Path) -> None:
-    async with running(tmp_path, replace(QUICK, terminate=Spread(1e9)), overdue_after=20.0) as core:
-        await core.finished(await core.create("web", group()))
-        state, message = await control(core, Action.TERMINATE)
-        assert state is OperationState.FAILED
-        assert "its cloud accepted the terminate long ago and still reports it terminating" in message
-        assert await core.states() == {"a-1": "Failed"}
 
 
 async def test_what_a_retry_has_replaced_is_terminated_until_it_is_gone(tmp_path: Path) -> None:
