@@ -105,7 +105,7 @@ class ScaledDaemon:
         if not self.processes:
             try:
                 await self.engines.start()
-            except* EngineError as errors:
+            except* (EngineError, StepFailedError) as errors:
                 words = "; ".join(str(error) for error in errors.exceptions)
                 raise StepFailedError("Kafka, InfluxDB and PostgreSQL", words) from None
             self.processes = {name: self._process(name, role) for name, role in self._roles.items()}

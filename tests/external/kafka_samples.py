@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import random
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -48,12 +48,17 @@ class Windows:
         return sum(len(b.vms) for b in blocks)
 
 
-async def stored(store: Windows, wanted: Mapping[tuple[str, int], tuple[int, float, float, float]]) -> None:
+Rows = Mapping[tuple[str, int], tuple[float, ...]]
+"""VM and start of a window → count, minimum, maximum and last value."""
+
+
+async def stored(rows: Callable[[], Rows], wanted: Rows, patience: float = 120.0) -> None:
     """Wait until just these windows are there; the error names those that are not as they should be."""
     with contextlib.suppress(TimeoutError):  # told below
-        await until(lambda: store.rows == wanted, patience=120)
-    keys = sorted(store.rows.keys() | wanted.keys())
-    assert {k: (store.rows.get(k), wanted.get(k)) for k in keys if store.rows.get(k) != wanted.get(k)} == {}
+        await until(lambda: rows() == wanted, patience)
+    found = rows()
+    keys = sorted(found.keys() | wanted.keys())
+    assert {k: (found.get(k), wanted.get(k)) for k in keys if found.get(k) != wanted.get(k)} == {}
 
 
 class Ledger:

@@ -55,7 +55,7 @@ async def test_each_sample_is_stored_once_whoever_comes_and_goes(place: Place) -
     async with asyncio.timeout(60):
         await asyncio.gather(*running)
     wanted = expected(agents, place.width_ms)
-    await stored(store, wanted)
+    await stored(lambda: store.rows, wanted)
     assert any(len(agent.kept) < FRAMES for agent in agents)
     assert {name: one.host for name, one in store.names.items()} == {a.vm: f"host-{a.vm}" for a in agents}
     await asyncio.sleep(2.0)
@@ -114,7 +114,7 @@ async def test_writers_that_are_killed_lose_nothing(place: Place, writers: Write
     async with asyncio.timeout(60):
         await asyncio.gather(*running)
     wanted = expected(agents, place.width_ms)
-    await until(lambda: ledger.rows() == wanted, patience=90)
+    await stored(ledger.rows, wanted, patience=90)
     await collector.stop()
 
 
@@ -143,6 +143,6 @@ async def test_a_broker_that_is_killed_and_comes_back_loses_nothing(place: Place
     async with asyncio.timeout(90):
         await asyncio.gather(*running)
     wanted = expected(agents, place.width_ms)
-    await stored(store, wanted)
+    await stored(lambda: store.rows, wanted)
     await writer.stop()
     await collector.stop()
