@@ -2,8 +2,11 @@
 
 ``record`` drives the agent's own probes at its own pace; a recording of an hour takes an hour. Of a schema that changes
 in the middle only the part with the last one is kept.
+
+    python -m benchmarks.recording FILE [--minutes 60]
 """
 
+import argparse
 import json
 import time
 from dataclasses import dataclass
@@ -75,3 +78,15 @@ def record(minutes: float) -> Recording:
 
 def _columns(gatherer: Gatherer) -> tuple[Column, ...]:
     return Schema.from_json(json.dumps(gatherer._columns())).columns
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("file", type=Path)
+    parser.add_argument("--minutes", type=float, default=60, help="how long to record (default: %(default)s)")
+    options = parser.parse_args()
+    record(options.minutes).save(options.file)
+
+
+if __name__ == "__main__":
+    main()

@@ -93,14 +93,18 @@ class Bus(Protocol):
         from_start: bool = False,
         handover: Handover | None = None,
         look_back: Callable[[], float] | None = None,
+        gather_s: float = 0.0,
     ) -> Subscription:
         """Join a group. A ``durable`` group holds messages in the bus until it has committed them; others may miss
         what an embedded bus had to drop, and that is counted in ``dropped``. ``from_start`` is for a group that is
         not known yet. With ``look_back`` each partition gained is read from that many seconds before now (as far as
-        the bus still has it) if that is before the last commit; what comes again is marked."""
+        the bus still has it) if that is before the last commit; what comes again is marked. A consumer that can wait
+        says for how long in ``gather_s``: a bus on servers may hold messages back for that time, to send many at
+        once, which costs all of them less."""
 
-    def follow(self, topic: str, reader: str, *, from_start: bool = False) -> Subscription:
-        """Read everything from now (or from the start) on, whoever else does. ``reader`` names who, for ``dropped``."""
+    def follow(self, topic: str, reader: str, *, from_start: bool = False, gather_s: float = 0.0) -> Subscription:
+        """Read everything from now (or from the start) on, whoever else does. ``reader`` names who, for ``dropped``;
+        ``gather_s`` as for a group."""
 
     def partition_of(self, topic: str, key: str) -> int:
         """The partition of this key."""

@@ -265,16 +265,17 @@ class MemoryBus:
         from_start: bool = False,
         handover: Handover | None = None,
         look_back: Callable[[], float] | None = None,
+        gather_s: float = 0.0,
     ) -> MemorySubscription:
         """Join a group; one that is new begins behind the newest message, or ``from_start`` with the oldest kept.
 
-        Messages bear no time here: a look back goes as far as the bus has any.
+        Messages bear no time here: a look back goes as far as the bus has any. Nothing is held back.
         """
         if self._closed:
             raise BusError("closed")
         return self._state(topic).join(group, durable, from_start, handover, look_back is not None)
 
-    def follow(self, topic: str, reader: str, *, from_start: bool = False) -> MemorySubscription:
+    def follow(self, topic: str, reader: str, *, from_start: bool = False, gather_s: float = 0.0) -> MemorySubscription:
         """Read everything by oneself: a group of one, that is forgotten when it closes."""
         if self._closed:
             raise BusError("closed")

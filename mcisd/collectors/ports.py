@@ -58,9 +58,12 @@ class FrameBus(Protocol):
         from_start: bool = False,
         handover: Handover | None = None,
         look_back: Callable[[], float] | None = None,
+        gather_s: float = 0.0,
     ) -> FrameSubscription: ...
 
-    def follow(self, topic: str, reader: str, *, from_start: bool = False) -> FrameSubscription: ...
+    def follow(
+        self, topic: str, reader: str, *, from_start: bool = False, gather_s: float = 0.0
+    ) -> FrameSubscription: ...
 
     def on_safe(self, topic: str, callback: Callable[[int, int], None]) -> Callable[[], None]: ...
 

@@ -69,6 +69,14 @@ class BusSuite:
             assert numbers == sorted(numbers)
         assert len({int(message.value) for message in found}) == 300
 
+    async def test_who_can_wait_gets_the_same_in_the_same_order(self, bus: Bus) -> None:
+        readers = bus.subscribe("single", "g", gather_s=0.3), bus.follow("single", "f", gather_s=0.3)
+        sent = [str(i).encode() for i in range(40)]
+        for value in sent:
+            await bus.publish("single", "k", value)
+        for reader in readers:
+            assert values(await fetch_all(reader, 40)) == sent
+
     async def test_offsets_grow_within_a_partition_and_a_key_stays_in_one(self, bus: Bus) -> None:
         places: dict[str, set[int]] = {}
         last: dict[int, int] = {}

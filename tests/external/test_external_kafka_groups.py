@@ -57,6 +57,23 @@ async def test_commit_of_one_who_has_nothing_is_left_out(bus: KafkaBus) -> None:
     assert [message.value for message in await bus.subscribe("load", "g").fetch()] == [b"0", b"1", b"2", b"3", b"4"]
 
 
+async def test_who_can_wait_is_told_many_at_once(bus: KafkaBus) -> None:
+    reader = bus.subscribe("load", "g", gather_s=0.5)
+    sending = asyncio.create_task(one_by_one(bus, 60))
+    answers = [await reader.fetch()]
+    while sum(len(answer) for answer in answers) < 60:
+        answers.append(await reader.fetch())
+    await sending
+    assert [int(message.value) for answer in answers for message in answer] == list(range(60))
+    assert len(answers) < 30
+
+
+async def one_by_one(bus: KafkaBus, count: int) -> None:
+    """Each is safe before the next is sent, so without waiting each would be an answer of its own."""
+    for number in range(count):
+        await numbers(bus, number, number + 1)
+
+
 async def test_an_older_commit_does_not_turn_the_group_back(bus: KafkaBus) -> None:
     reader = bus.subscribe("load", "g")
     await numbers(bus, 0, 5)

@@ -90,6 +90,7 @@ class KafkaBus:
         from_start: bool = False,
         handover: Handover | None = None,
         look_back: Callable[[], float] | None = None,
+        gather_s: float = 0.0,
     ) -> KafkaSubscription:
         """Join a group. Every group is durable here, as long as the topic keeps its messages.
 
@@ -98,12 +99,12 @@ class KafkaBus:
         """
         subscription = KafkaSubscription(
             self._options, self._clock, *self._for_reader(topic), group, self._writer(topic).door,
-            from_start=from_start, handover=handover, look_back=look_back,
+            from_start=from_start, handover=handover, look_back=look_back, gather_s=gather_s,
         )  # fmt: skip
         self._readers.append(subscription)
         return subscription
 
-    def follow(self, topic: str, reader: str, *, from_start: bool = False) -> KafkaFollower:
+    def follow(self, topic: str, reader: str, *, from_start: bool = False, gather_s: float = 0.0) -> KafkaFollower:
         """Read everything by oneself; what this process publishes from now on is read in any case."""
         follower = KafkaFollower(
             self._options,
@@ -112,6 +113,7 @@ class KafkaBus:
             reader,
             self._writer(topic).door,
             from_start=from_start,
+            gather_s=gather_s,
         )
         self._readers.append(follower)
         return follower

@@ -23,9 +23,10 @@ class KafkaFollower(Reader):
         gate: ByteGate,
         *,
         from_start: bool,
+        gather_s: float,
     ) -> None:
         self._from_start = from_start
-        super().__init__(options, clock, topic, partitions, who, gate)
+        super().__init__(options, clock, topic, partitions, who, gate, gather_s)
 
     async def commit(self, positions: dict[int, int]) -> None:
         """Nothing: a follower begins anew each time."""

@@ -45,6 +45,7 @@ class KafkaSubscription(Reader):
         from_start: bool,
         handover: Handover | None,
         look_back: Callable[[], float] | None,
+        gather_s: float,
     ) -> None:
         self._from_start = from_start
         self._handover = handover
@@ -60,7 +61,7 @@ class KafkaSubscription(Reader):
         self._trouble: Exception | None = None
         self._troubled = Signal()
         self._prepared = Signal()
-        super().__init__(options, clock, topic, partitions, who, gate)
+        super().__init__(options, clock, topic, partitions, who, gate, gather_s)
 
     # --- for the consumer's owner
 

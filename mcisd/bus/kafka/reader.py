@@ -27,14 +27,24 @@ log = logging.getLogger(__name__)
 IDLE_MS = 5_000
 CHUNK = 1_000
 HOLD_S = 10.0
+GATHER_BYTES = 262_144
+"""With so many to send, brokers do not wait for more."""
 
 
 class Reader(ABC):
     """Base of consumers. ``who`` is the group's or the reader's name; the topic's ``gate`` is held until the place
-    where reading begins is known, so what this process publishes after it subscribed is read."""
+    where reading begins is known, so what this process publishes after it subscribed is read. Brokers may hold messages
+    back for ``gather_s``: each answer of theirs costs both sides a look at every partition."""
 
     def __init__(
-        self, options: KafkaOptions, clock: Clock, topic: Topic, partitions: int, who: str, gate: ByteGate
+        self,
+        options: KafkaOptions,
+        clock: Clock,
+        topic: Topic,
+        partitions: int,
+        who: str,
+        gate: ByteGate,
+        gather_s: float,
     ) -> None:
         self.topic = topic
         self.who = who
@@ -42,6 +52,7 @@ class Reader(ABC):
         self._options = options
         self._clock = clock
         self._name = options.prefix + topic.name
+        self._gather_s = gather_s
         self._all = [TopicPartition(self._name, number) for number in range(partitions)]
         self._buffer: deque[Delivery] = deque()
         self._ring = Signal()
@@ -114,6 +125,8 @@ class Reader(ABC):
 
     async def _open(self, **arguments: Any) -> Any:
         """A started consumer."""
+        if self._gather_s:
+            arguments |= {"fetch_min_bytes": GATHER_BYTES, "fetch_max_wait_ms": int(self._gather_s * 1000)}
         consumer = AIOKafkaConsumer(
             **client_arguments(self._options),
             enable_auto_commit=False,

@@ -79,10 +79,11 @@ class ListBus:
         from_start: bool = False,
         handover: Handover | None = None,
         look_back: Callable[[], float] | None = None,
+        gather_s: float = 0.0,
     ) -> FrameSubscription:
         raise AssertionError("the model reads the list")
 
-    def follow(self, topic: str, reader: str, *, from_start: bool = False) -> FrameSubscription:
+    def follow(self, topic: str, reader: str, *, from_start: bool = False, gather_s: float = 0.0) -> FrameSubscription:
         raise AssertionError("the model reads the list")
 
     def on_safe(self, topic: str, callback: Callable[[int, int], None]) -> Callable[[], None]:
