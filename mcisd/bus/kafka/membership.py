@@ -7,6 +7,7 @@ may have been replaced, before anybody has told it. Both clocks are looked at, a
 still with the machine.
 """
 
+import asyncio
 from typing import Any
 
 from aiokafka.errors import UnknownMemberIdError
@@ -56,6 +57,8 @@ class Membership:
         async def commit_offsets(assignment: Any, offsets: Any) -> None:
             if coordinator.generation < 0:
                 raise UnknownMemberIdError(coordinator.group_id)
+            if task := asyncio.current_task():  # made for this commit by the client; its caller may not wait for it
+                task.add_done_callback(_seen)
             spoke = self._time()
             await commit(assignment, offsets)
             self._spoke = spoke
@@ -64,3 +67,8 @@ class Membership:
 
     def _time(self) -> tuple[float, float]:
         return self._clock.monotonic(), self._clock.now()
+
+
+def _seen(task: "asyncio.Task[Any]") -> None:
+    if not task.cancelled():
+        task.exception()

@@ -14,6 +14,7 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -138,8 +139,12 @@ class Lab:
         """What each agent says of itself, at most a second old; fails if the swarm is dead."""
         if self._swarm is None or self._swarm.returncode is not None:
             raise AssertionError(f"the swarm has ended: {(self.home / 'swarm.log').read_text()[-2000:]}")
+        found: list[dict[str, object]] = self._status().get("agents", [])
+        return found
+
+    def _status(self) -> dict[str, Any]:
         path = self.home / "status.json"
-        found: list[dict[str, object]] = json.loads(path.read_text())["agents"] if path.exists() else []
+        found: dict[str, Any] = json.loads(path.read_text()) if path.exists() else {}
         return found
 
     def journal(self) -> NDArray[np.void]:
@@ -162,6 +167,7 @@ class Lab:
         """Measure no more; wait, bounded, until all is stored; compare. Compared twice: what agrees must go on to."""
         self._quiet_at = time.time()
         await self.command("quiet")
+        await self._until_quiet(60.0)
         await self.until_linked(60.0)
         end = time.monotonic() + timeout
         checker = Checker(self.series, {one.number: one.vm for one in self.truth.vms})
@@ -175,6 +181,13 @@ class Lab:
         self.say(f"looking again in {hold:g} s")
         await asyncio.sleep(hold)
         return await self._account(checker, journal)
+
+    async def _until_quiet(self, timeout: float) -> None:
+        """The swarm has obeyed: from now on the journal is whole."""
+        end = time.monotonic() + timeout
+        while self._status()["measuring"]:
+            assert time.monotonic() < end, f"the swarm still measures, {timeout:g} s after it was told not to"
+            await asyncio.sleep(0.1)
 
     async def _account(self, checker: Checker, journal: NDArray[np.void]) -> Account:
         return await checker.account(journal, read_journal(self.home / "drops"), self._dropped())

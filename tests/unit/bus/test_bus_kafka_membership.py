@@ -1,9 +1,10 @@
 """How long a consumer may believe that it is in its group. The client library's coordinator is emulated."""
 
 import asyncio
+import gc
 
 import pytest
-from aiokafka.errors import UnknownMemberIdError
+from aiokafka.errors import GroupCoordinatorNotAvailableError, UnknownMemberIdError
 
 from mcisd.aio.clock import ManualClock
 from mcisd.bus.kafka.membership import Membership
@@ -25,6 +26,7 @@ class Coordinator:
         self.generation = 3
         self.group_id = "g"
         self.alive = True
+        self.fails = False
         self.answer_s = 0.0
         self.committed: list[dict[str, int]] = []
         self._clock = clock
@@ -35,6 +37,8 @@ class Coordinator:
 
     async def _do_commit_offsets(self, _: object, offsets: dict[str, int]) -> None:
         await self._clock.sleep(self.answer_s)
+        if self.fails:
+            raise GroupCoordinatorNotAvailableError
         self.committed.append(offsets)
 
 
@@ -114,3 +118,26 @@ async def test_commit_of_a_member_is_believed_and_of_one_put_out_not_sent(
     with pytest.raises(UnknownMemberIdError):
         await coordinator._do_commit_offsets(None, {"p": 2})
     assert (coordinator.committed, membership.fresh) == ([{"p": 1}], False)
+
+
+async def test_commit_that_fails_when_nobody_waits_any_more_is_no_news(
+    clock: JumpyClock, coordinator: Coordinator, membership: Membership
+) -> None:
+    news: list[dict[str, object]] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: news.append(context))
+    coordinator.answer_s, coordinator.fails = 9.0, True
+    caller = asyncio.create_task(shielded(coordinator))
+    await clock.advance(1.0)
+    caller.cancel()
+    await clock.advance(10.0)
+    assert caller.cancelled()
+    assert not believes(membership)
+    del caller
+    gc.collect()
+    await asyncio.sleep(0)
+    assert news == []
+
+
+async def shielded(coordinator: Coordinator) -> None:
+    """As the client library commits."""
+    await asyncio.shield(coordinator._do_commit_offsets(None, {"part": 7}))
