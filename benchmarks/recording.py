@@ -1,7 +1,7 @@
 """What the agent measures on this host, recorded tick by tick, to be used as the input of benchmarks.
 
-``record`` drives the agent's own probes at its own pace; a recording of an hour takes an hour. Of a schema that changes
-in the middle only the part with the last one is kept.
+``record`` drives the agent's own probes at its own pace; a recording of an hour takes an hour. What is there for a part
+of the time only, as a disk that is mounted in the middle, is NaN for the rest.
 
     python -m benchmarks.recording FILE [--minutes 60]
 """
@@ -9,6 +9,7 @@ in the middle only the part with the last one is kept.
 import argparse
 import json
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,6 +23,8 @@ from mcisd.model.samples import Column, Schema
 from mcisd.store.series.base import F64, I64
 
 INTERVAL_MS = 2_000
+Part = tuple[tuple[Column, ...], list[int], list[list[float]]]
+"""Columns; times in ms; a row of values for each time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,8 +63,7 @@ def record(minutes: float) -> Recording:
     files, stats = ProcFiles("/"), Stats()
     files.start(time.monotonic())
     gatherer = Gatherer(files, scope.probes({}, files, stats), stats)
-    times: list[int] = []
-    rows: list[list[float]] = []
+    parts: list[Part] = []
     schema = None
     end = time.time() + minutes * 60
     while time.time() < end:
@@ -69,11 +71,25 @@ def record(minutes: float) -> Recording:
         now = int(time.time() * 1000)
         row = gatherer.gather(time.monotonic(), True)
         if gatherer.schema is not schema:
-            schema, times, rows = gatherer.schema, [], []
-            columns = _columns(gatherer)
+            schema = gatherer.schema
+            parts.append((_columns(gatherer), [], []))
+        _, times, rows = parts[-1]
         times.append(now - now % INTERVAL_MS)
         rows.append(row)
-    return Recording(columns, np.array(times, dtype=np.int64), np.array(rows, dtype=np.float64))
+    return joined(parts)
+
+
+def joined(parts: Sequence[Part]) -> Recording:
+    """One recording of parts with schemas of their own."""
+    columns = tuple(dict.fromkeys(column for part in parts for column in part[0]))
+    place = {column: index for index, column in enumerate(columns)}
+    tables = []
+    for own, _, rows in parts:
+        table = np.full((len(rows), len(columns)), np.nan)
+        table[:, [place[column] for column in own]] = rows
+        tables.append(table)
+    times = [time_ms for part in parts for time_ms in part[1]]
+    return Recording(columns, np.array(times, dtype=np.int64), np.concatenate(tables))
 
 
 def _columns(gatherer: Gatherer) -> tuple[Column, ...]:

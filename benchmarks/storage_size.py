@@ -124,7 +124,7 @@ def line_protocol(host: str, recording: Recording, *, integers: bool) -> Iterato
     groups: dict[tuple[str, tuple[tuple[str, str], ...]], list[int]] = {}
     for place, column in enumerate(recording.columns):
         groups.setdefault((column.measurement, column.tags), []).append(place)
-    whole = [integers and bool((v == np.rint(v)).all()) for v in recording.values.T]
+    whole = [integers and bool((v == np.rint(v))[~np.isnan(v)].all()) for v in recording.values.T]
     for (measurement, tags), places in groups.items():
         head = ",".join([measurement, f"host={host}", *(f"{key}={escaped(value)}" for key, value in tags)])
         names = [recording.columns[place].field for place in places]
@@ -179,9 +179,9 @@ async def measure(recording: Recording, hosts: int) -> list[Row]:
 
 def noisy(columns: tuple[Column, ...], recording: Recording) -> tuple[int, int]:
     """How many series never changed, and how many are not whole numbers."""
-    values = recording.values[~np.isnan(recording.values).any(axis=1)]
-    constant = (values == values[0]).all(axis=0)
-    return int(constant.sum()), int((~constant & (values != np.rint(values)).any(axis=0)).sum())
+    measured = [column[~np.isnan(column)] for column in recording.values.T]
+    changing = [column for column in measured if (column != column[:1]).any()]
+    return len(measured) - len(changing), sum(bool((column != np.rint(column)).any()) for column in changing)
 
 
 def main() -> None:

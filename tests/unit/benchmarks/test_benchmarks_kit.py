@@ -4,9 +4,13 @@ import os
 import struct
 import time
 
+import numpy as np
+
 from benchmarks.kit import payload
 from benchmarks.kit.measure import Spell, percentile
 from benchmarks.kit.peers import line_requests, remote_requests
+from benchmarks.recording import joined
+from mcisd.model.samples import Column
 
 START_MS = 1_700_000_000_000
 
@@ -86,3 +90,13 @@ def test_a_spell_counts_the_cpu_of_a_process() -> None:
 def test_percentile_of_few_values_lies_between_them() -> None:
     assert percentile([1.0, 2.0, 3.0], 50) == 2.0
     assert 2.9 < percentile([1.0, 2.0, 3.0], 99) <= 3.0
+
+
+def test_recording_keeps_what_was_there_for_a_part_of_the_time() -> None:
+    cpu, disk, net = (Column(name, "used", (), "g") for name in ("cpu", "disk", "net"))
+    parts = [((cpu, net), [0, 2_000], [[1.0, 2.0], [3.0, 4.0]]), ((disk, cpu), [4_000], [[5.0, 6.0]])]
+    found = joined(parts)
+    nan = np.nan
+    assert found.columns == (cpu, net, disk)
+    assert found.times_ms.tolist() == [0, 2_000, 4_000]
+    np.testing.assert_equal(found.values, [[1.0, 2.0, nan], [3.0, 4.0, nan], [6.0, nan, 5.0]])
