@@ -16,7 +16,7 @@ from mcisd.bus.kafka.follower import KafkaFollower
 from mcisd.bus.kafka.group import KafkaSubscription
 from mcisd.bus.kafka.options import KafkaOptions
 from mcisd.bus.kafka.publish import Publisher, TopicWriter
-from mcisd.bus.kafka.reader import Reader
+from mcisd.bus.kafka.reader import Reader, Wanted
 from mcisd.bus.kafka.topics import TopicKeeper
 from mcisd.bus.topics import ALL
 from mcisd.model.errors import BusError, InputError
@@ -97,24 +97,15 @@ class KafkaBus:
         Joining takes place after this returns; what this process publishes meanwhile waits until it is known where a
         new group begins, so the group reads it.
         """
-        subscription = KafkaSubscription(
-            self._options, self._clock, *self._for_reader(topic), group, self._writer(topic).door,
-            from_start=from_start, handover=handover, look_back=look_back, gather_s=gather_s,
-        )  # fmt: skip
+        wanted = self._wanted(topic, group, gather_s, from_start)
+        subscription = KafkaSubscription(self._options, self._clock, wanted, handover, look_back)
         self._readers.append(subscription)
         return subscription
 
     def follow(self, topic: str, reader: str, *, from_start: bool = False, gather_s: float = 0.0) -> KafkaFollower:
         """Read everything by oneself; what this process publishes from now on is read in any case."""
-        follower = KafkaFollower(
-            self._options,
-            self._clock,
-            *self._for_reader(topic),
-            reader,
-            self._writer(topic).door,
-            from_start=from_start,
-            gather_s=gather_s,
-        )
+        wanted = self._wanted(topic, reader, gather_s, from_start)
+        follower = KafkaFollower(self._options, self._clock, wanted)
         self._readers.append(follower)
         return follower
 
@@ -174,10 +165,10 @@ class KafkaBus:
         except KeyError:
             raise InputError(f"no topic {topic!r}", field="topic", remedy="declare it in bus/topics.py") from None
 
-    def _for_reader(self, topic: str) -> tuple[Topic, int]:
+    def _wanted(self, topic: str, who: str, gather_s: float, from_start: bool) -> Wanted:
         writer = self._writer(topic)
         self._sweep()
-        return writer.topic, len(writer.lanes)
+        return Wanted(writer.topic, len(writer.lanes), who, writer.door, gather_s, from_start)
 
     def _sweep(self) -> None:
         """Forget readers that have closed, but not what they lost."""

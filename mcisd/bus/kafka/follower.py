@@ -1,32 +1,13 @@
 """A follower: reads every partition by itself, commits nothing. In: a topic. Out: its messages from now, or from the
 start, on."""
 
-from mcisd.aio.clock import Clock
-from mcisd.bus.base import Topic
 from mcisd.bus.kafka.errors import REFUSED
-from mcisd.bus.kafka.gate import ByteGate
-from mcisd.bus.kafka.options import KafkaOptions
 from mcisd.bus.kafka.reader import Reader
 from mcisd.model.errors import BusError
 
 
 class KafkaFollower(Reader):
     """Implements ``bus.base.Subscription``; a commit is of no effect."""
-
-    def __init__(
-        self,
-        options: KafkaOptions,
-        clock: Clock,
-        topic: Topic,
-        partitions: int,
-        who: str,
-        gate: ByteGate,
-        *,
-        from_start: bool,
-        gather_s: float,
-    ) -> None:
-        self._from_start = from_start
-        super().__init__(options, clock, topic, partitions, who, gate, gather_s)
 
     async def commit(self, positions: dict[int, int]) -> None:
         """Nothing: a follower begins anew each time."""

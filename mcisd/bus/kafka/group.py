@@ -16,12 +16,11 @@ from aiokafka.errors import CommitFailedError, IllegalStateError
 
 from mcisd.aio.clock import Clock
 from mcisd.aio.signal import Signal
-from mcisd.bus.base import Handover, Topic
+from mcisd.bus.base import Handover
 from mcisd.bus.kafka.errors import REFUSED, KafkaError, bus_error
-from mcisd.bus.kafka.gate import ByteGate
 from mcisd.bus.kafka.membership import Membership
 from mcisd.bus.kafka.options import KafkaOptions
-from mcisd.bus.kafka.reader import Reader
+from mcisd.bus.kafka.reader import Reader, Wanted
 from mcisd.model.errors import BusError
 
 log = logging.getLogger(__name__)
@@ -37,20 +36,13 @@ class KafkaSubscription(Reader):
         self,
         options: KafkaOptions,
         clock: Clock,
-        topic: Topic,
-        partitions: int,
-        who: str,
-        gate: ByteGate,
-        *,
-        from_start: bool,
+        wanted: Wanted,
         handover: Handover | None,
         look_back: Callable[[], float] | None,
-        gather_s: float,
     ) -> None:
-        self._from_start = from_start
         self._handover = handover
         self._look_back = look_back
-        self._group = options.prefix + who
+        self._group = options.prefix + wanted.who
         self._membership = Membership(clock, options.limits.session_s)
         self._committing = asyncio.Lock()
         self._committed: dict[int, int] = {}
@@ -61,7 +53,7 @@ class KafkaSubscription(Reader):
         self._trouble: Exception | None = None
         self._troubled = Signal()
         self._prepared = Signal()
-        super().__init__(options, clock, topic, partitions, who, gate, gather_s)
+        super().__init__(options, clock, wanted)
 
     # --- for the consumer's owner
 

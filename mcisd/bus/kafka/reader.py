@@ -9,6 +9,7 @@ import logging
 from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
@@ -31,29 +32,33 @@ GATHER_BYTES = 262_144
 """With so many to send, brokers do not wait for more."""
 
 
-class Reader(ABC):
-    """Base of consumers. ``who`` is the group's or the reader's name; the topic's ``gate`` is held until the place
-    where reading begins is known, so what this process publishes after it subscribed is read. Brokers may hold messages
-    back for ``gather_s``: each answer of theirs costs both sides a look at every partition."""
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What to read. ``who`` is the group's or the reader's name; the topic's ``gate`` is held until the place where
+    reading begins is known, so what this process publishes after it subscribed is read. Brokers may hold messages back
+    for ``gather_s``: each answer of theirs costs both sides a look at every partition."""
 
-    def __init__(
-        self,
-        options: KafkaOptions,
-        clock: Clock,
-        topic: Topic,
-        partitions: int,
-        who: str,
-        gate: ByteGate,
-        gather_s: float,
-    ) -> None:
-        self.topic = topic
-        self.who = who
+    topic: Topic
+    partitions: int
+    who: str
+    gate: ByteGate
+    gather_s: float
+    from_start: bool
+
+
+class Reader(ABC):
+    """Base of consumers."""
+
+    def __init__(self, options: KafkaOptions, clock: Clock, wanted: Wanted) -> None:
+        self.topic = topic = wanted.topic
+        self.who = who = wanted.who
         self.dropped = 0
         self._options = options
         self._clock = clock
         self._name = options.prefix + topic.name
-        self._gather_s = gather_s
-        self._all = [TopicPartition(self._name, number) for number in range(partitions)]
+        self._from_start = wanted.from_start
+        self._gather_s = wanted.gather_s
+        self._all = [TopicPartition(self._name, number) for number in range(wanted.partitions)]
         self._buffer: deque[Delivery] = deque()
         self._ring = Signal()
         self._room = Signal()
@@ -64,8 +69,8 @@ class Reader(ABC):
         self._consumer: Any = None
         self._tasks = TaskSet(f"bus reader {who} of {topic.name}")
         self._service = Service(f"bus reader {who} of {topic.name}", self._run, clock)
-        self._gate: ByteGate | None = gate
-        gate.hold()
+        self._gate: ByteGate | None = wanted.gate
+        wanted.gate.hold()
         self._late = asyncio.get_running_loop().call_later(HOLD_S, self._begun)
         self._service.start()
 
